@@ -1,26 +1,138 @@
-//! temp
-use crate::model::{source::Sources, diag::Diagnostics, scenario, plan::{Plan, Invocation}, seed};
-use crate::harness::{engine, lab::{Provider, LabOptions}};
+//! The command line: what was typed, and what it means. One file for each subcommand; `main.rs` only calls
+//! [`main`].
+
+pub mod catalog;
+pub mod completions;
+pub mod doctor;
+pub mod drill;
+pub mod exit;
+pub mod explain;
+pub mod falsify;
+pub mod gc;
+pub mod lint;
+pub mod list;
+pub mod out;
+pub mod report;
+pub mod shipped;
+pub mod verify;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use exit::Exit;
+use out::Out;
+
+const EXAMPLES: &str = "Examples:
+  passmuster drill                                    rehearse two real disasters, no Docker needed
+  passmuster drill postgres-drop-table --sabotage archive-skips-segment
+                                                      the same, broken on purpose: must end red
+  passmuster drill --lab docker                       PostgreSQL and MinIO in containers
+  passmuster falsify postgres-drop-table              every sabotage, and what caught it
+  passmuster verify reports/runs                      compute every verdict again from its record
+  passmuster doctor                                   what this machine has and lacks
+
+Exit codes: 0 everything asked for passed, 1 internal error, 2 usage or invalid input, 3 nothing was selected,
+10 something failed, 11 something could not be judged, 12 evidence does not verify, 130 interrupted.";
+
+/// Makes recovery promises testable: rehearses disasters for real, measures RTO and loss from acknowledged
+/// writes, and keeps evidence that can be recomputed.
+#[derive(Debug, Parser)]
+#[command(name = "passmuster", version, about, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// How results are written.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Colour on a terminal; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// Say less.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more: every event of a run.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run drills now; with no name, the two first-light drills
+    Drill(drill::DrillArgs),
+    /// Show that green can go red: every sabotage, and what caught it
+    Falsify(falsify::FalsifyArgs),
+    /// Read and cross-check files; touches nothing else
+    Lint(lint::LintArgs),
+    /// Compute the verdict of kept runs again, from the raw record
+    Verify(verify::VerifyArgs),
+    /// Render the evidence of a run
+    Report(report::ReportArgs),
+    /// What there is: scenarios, faults, probes, sabotages, expectations, …
+    List(list::ListArgs),
+    /// What one thing means: a code, a fault, a probe, a sabotage, an expectation, a scenario
+    Explain(explain::ExplainArgs),
+    /// What this machine has and lacks for each lab and system, and the command that adds it
+    Doctor(doctor::DoctorArgs),
+    /// Remove what a killed run left behind
+    Gc(gc::GcArgs),
+    /// Completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses the command line and does what it says.
 pub fn main() -> std::process::ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let mut sources = Sources::default();
-    let text = std::fs::read_to_string(&args[1]).unwrap();
-    let id = sources.add(args[1].clone(), text.clone());
-    let mut catalog = crate::harness::catalog();
-    for id in ["exact","control-restore-differs"] { catalog.expectations.push(crate::model::catalog::ExpectationSpec{id, summary:"", always:false}); }
-    let mut diags = Diagnostics::default();
-    let s = scenario::read(&sources, id, &catalog, &[], &mut diags);
-    for d in diags.iter() { println!("{} {} {} {:?}", d.code, sources.place(d.span()), d.message, d.help); }
-    let s = s.unwrap();
-    let run = format!("{}-{}", crate::model::time::Wall::now().compact(), &args[2]);
-    let how = Invocation { run: run.clone(), scenario_sha256: seed::sha256(text.as_bytes()), lab: args[3].clone(), seed: args[2].parse().unwrap(), quick: false, sabotage: None, set: vec![] };
-    let plan = Plan::new(&s, &how);
-    let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
-    let (_c, cancel) = tokio::sync::watch::channel(false);
-    rt.spawn(async move { while let Some(e) = rx.recv().await { let e: crate::model::event::Stamped = e; match &e.event { crate::model::event::Event::Load{..}|crate::model::event::Event::Progress{..} => {}, _ => println!("{:>9.3} {}", e.t.secs(), serde_json::to_string(&e.event).unwrap().chars().take(230).collect::<String>()) } } });
-    let provider = if args[3] == "docker" { Provider::Docker } else { Provider::Local };
-    let r = rt.block_on(engine::run(engine::Order { plan, scenario: s, provider, options: LabOptions{ image_postgres: std::env::var("IMG_PG").ok(), image_s3: std::env::var("IMG_S3").ok(), ..Default::default() }, sabotage: None, out: format!("/tmp/pmruns/{run}").into(), observer: Some(tx), cancel }));
-    println!("{r:?}");
-    std::process::ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are answers; everything else is a usage error.
+            let code = if e.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let _ = e.print();
+            return code.into();
+        }
+    };
+    let mut out = Out::new(cli.common.clone());
+    let exit = match cli.command {
+        Command::Drill(args) => drill::run(&args, &mut out),
+        Command::Falsify(args) => falsify::run(&args, &mut out),
+        Command::Lint(args) => lint::run(&args, &mut out),
+        Command::Verify(args) => verify::run(&args, &mut out),
+        Command::Report(args) => report::run(&args, &mut out),
+        Command::List(args) => list::run(&args, &mut out),
+        Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
+        Command::Gc(args) => gc::run(&args, &mut out),
+        Command::Completions(args) => completions::run(&args, &mut out),
+    };
+    exit.into()
+}
+
+/// The command line as clap sees it, for completions and docs.
+pub fn command() -> clap::Command {
+    use clap::CommandFactory;
+    Cli::command()
 }

@@ -1,1 +1,5 @@
-//! evidence
+//! What is kept of a run, and how it is checked again with nothing running.
+
+pub mod bundle;
+pub mod view;
+pub mod verify;

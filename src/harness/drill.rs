@@ -62,6 +62,8 @@ pub struct Drill {
     pub ledger: Arc<LedgerWriter>,
     /// The base backup, once there is one.
     pub backup: Option<BackupNote>,
+    /// Position of the log before the first ledgered write.
+    pub load_from: Lsn,
     /// Where the oracle put its fence.
     pub fence: Option<Fence>,
     /// When the monitor's signal fired.

@@ -2,7 +2,7 @@
 //! clean-up. Emits events and writes the raw record; judges nothing.
 
 use super::backup::basebackup_wal;
-use super::backup::pipeline::{Key, Sealing, cipher_of};
+use super::backup::pipeline::{Sealing, cipher_of};
 use super::backup::spool::ArchiveSpool;
 use super::backup::vault::Vault;
 use super::drill::{Drill, Fence};
@@ -236,11 +236,14 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
     recorder.phase("load the base data");
     let client = origin.connect().await.doing(|| "connect to the server".into())?;
     let bytes = decl.params.size("data");
-    let tell = |done| drop(recorder.emit(Event::Progress { what: "base data".into(), bytes: done, of: Some(bytes) }));
+    let tell = |done| {
+        recorder.emit(Event::Progress { what: "base data".into(), bytes: done, of: Some(bytes) });
+    };
     linked::load_base(&client, plan.seed, bytes, tell).await?;
     if scenario.steps.iter().any(|s| matches!(&s.action, Action::Recover { target: Some(t), .. } if t.known_from == KnownFrom::Oracle)) {
         client.batch_execute("CREATE TABLE fence (name text PRIMARY KEY)").await.doing(|| "create the fence".into())?;
     }
+    let load_from: String = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.doing(|| "ask the log's position".into())?.get(0);
     let ledger = Arc::new(LedgerWriter::create(&order.out.join("ledger.jsonl"), &plan.run, plan.seed)?);
     let endpoint = Endpoint::open(node.address()).await?;
     let load = start_load(scenario, plan, &endpoint, &origin, &objects, recorder, &ledger);
@@ -266,6 +269,7 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
         load,
         ledger,
         backup: None,
+        load_from: load_from.parse().unwrap_or_default(),
         fence: None,
         detected: None,
         clock: None,
@@ -576,24 +580,20 @@ async fn structure(drill: &Drill) -> Outcome<()> {
     Ok(())
 }
 
-/// Writes the commit order of the archive, as the recovery saw it, into the record.
+/// Writes the commit order of the archive, as it was when the recovery began, into the record.
 async fn commit_order(drill: &Drill) -> Outcome<()> {
     let Some(recovered) = &drill.recovered else { return Ok(()) };
     let (Some(snapshot), Some(backup)) = (&recovered.snapshot, &drill.backup) else { return Ok(()) };
-    let read;
-    let wal = match &recovered.wal {
-        Some(wal) => wal,
-        None => {
-            let node = &recovered.instance.node;
-            if !node.has("pg_waldump").await {
-                drill.not_run("commit order of the archive", format!("this build of PostgreSQL {} has no pg_waldump", node.version()));
-                return Ok(());
-            }
-            let dir = format!("{}/restore/ready", node.shared_inside());
-            read = locate::read_wal(node, &dir, backup.log(&snapshot.files), false, &drill.recorder).await?;
-            &read
-        }
-    };
+    let node = &recovered.instance.node;
+    if !node.has("pg_waldump").await {
+        drill.not_run("commit order of the archive", format!("this build of PostgreSQL {} has no pg_waldump", node.version()));
+        return Ok(());
+    }
+    // From the first ledgered write on, which lies before the base backup: what the backup holds must be there, too.
+    let files = restore::bring_earlier(drill, node, snapshot, backup).await?;
+    let log = locate::LogRange { from: drill.load_from.min(backup.start), ..backup.log(&files) };
+    let dir = format!("{}/restore/ready", node.shared_inside());
+    let wal = locate::read_wal(node, &dir, log, false, &drill.recorder).await?;
     let mut text = String::new();
     for line in wal.lines() {
         text.push_str(&serde_json::to_string(&line).map_err(|e| Error::Other(e.to_string()))?);

@@ -1,1 +1,21 @@
-//! verdict
+//! Pure arithmetic over a record: times, loss, exactness, and what they mean for the promises.
+//!
+//! Nothing here reads a clock, a file or a network; the same record always gives the same verdict, on any
+//! machine. This room uses `model` only.
+
+pub mod archive;
+pub mod book;
+pub mod exact;
+pub mod expectations;
+pub mod judge;
+pub mod loss;
+pub mod outcome;
+pub mod record;
+pub mod seen;
+pub mod stats;
+pub mod times;
+pub mod trust;
+
+pub use judge::{Judgement, Verdict, judge};
+pub use outcome::Outcome;
+pub use record::Record;

@@ -348,7 +348,8 @@ async fn bring_all(dir: PathBuf, vault: Vault, names: Vec<String>, failure: Arc<
         .await;
 }
 
-async fn bring(dir: &Path, vault: &Vault, name: &str) -> Outcome<()> {
+/// Brings one file of the archive into a directory of files that are ready.
+pub async fn bring(dir: &Path, vault: &Vault, name: &str) -> Outcome<()> {
     let work = vault.recorder.work(Actor::Pipeline, format!("bring {name}"));
     let key = vault.wal_key(name);
     let (_, content) = vault.read(&key).await?;

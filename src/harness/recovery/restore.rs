@@ -2,7 +2,7 @@
 
 use super::super::backup::basebackup_wal::{self, BackupNote, Restored};
 use super::super::backup::pipeline::Key;
-use super::super::backup::spool::{ArchiveSpool, Bringing, Snapshot};
+use super::super::backup::spool::{self, ArchiveSpool, Bringing, Snapshot};
 use super::super::backup::vault::Vault;
 use super::super::drill::{Drill, Recovered};
 use super::super::error::{Error, Outcome};
@@ -65,6 +65,22 @@ fn needed(snapshot: Snapshot, note: &BackupNote) -> Snapshot {
     let first = note.start.0 / note.segment;
     let keep = |name: &String| !matches!(WalFile::parse(name, note.segment), Some(WalFile::Segment(_, n) | WalFile::Partial(_, n)) if n < first);
     Snapshot { files: snapshot.files.into_iter().filter(|(name, _)| keep(name)).collect() }
+}
+
+/// Brings segments from before the base backup, back to the first ledgered write; gives back all that are there then.
+pub async fn bring_earlier(drill: &Drill, node: &Node, snapshot: &Snapshot, note: &BackupNote) -> Outcome<std::collections::BTreeMap<String, u64>> {
+    use crate::model::wal::WalFile;
+    let mut files = snapshot.files.clone();
+    let listed = Snapshot::take(&drill.vault).await?.files;
+    let (first, last) = (drill.load_from.0 / note.segment, note.start.0 / note.segment);
+    for number in first..last {
+        let name = WalFile::segment_name(note.timeline, number, note.segment);
+        if let Some(bytes) = listed.get(&name) {
+            spool::bring(&node.shared.join("restore"), &drill.vault, &name).await?;
+            files.insert(name, *bytes);
+        }
+    }
+    Ok(files)
 }
 
 /// Waits for both; a failure of either is the recovery's, the first one first.

@@ -425,7 +425,7 @@ pub async fn load_base(client: &tokio_postgres::Client, seed_value: u64, bytes: 
     let what = || "load the base data".to_string();
     client.batch_execute(SCHEMA).await.doing(|| "create the ledgered tables".into())?;
     client.batch_execute("CREATE TABLE base_data (id bigint NOT NULL, content text NOT NULL)").await.doing(what)?;
-    let rows = base_rows(bytes);
+    let rows = seed::base_rows(bytes);
     let sink = client.copy_in("COPY base_data FROM STDIN").await.doing(what)?;
     let mut sink = std::pin::pin!(sink);
     let mut buffer = bytes::BytesMut::with_capacity(1 << 20);
@@ -433,7 +433,7 @@ pub async fn load_base(client: &tokio_postgres::Client, seed_value: u64, bytes: 
         use std::fmt::Write;
         let _ = writeln!(buffer, "{id}\t{}", seed::base_row(seed_value, id));
         if buffer.len() > (1 << 19) {
-            progress(id * ROW_BYTES);
+            progress(bytes * id / rows.max(1));
             sink.send(buffer.split().freeze()).await.doing(what)?;
         }
     }
@@ -444,12 +444,4 @@ pub async fn load_base(client: &tokio_postgres::Client, seed_value: u64, bytes: 
     }
     client.batch_execute("ALTER TABLE base_data ADD PRIMARY KEY (id)").await.doing(what)?;
     Ok(rows)
-}
-
-/// Bytes that one row of base data takes on disk, with its header and index entry, about.
-const ROW_BYTES: u64 = 540;
-
-/// Rows of base data for a size.
-pub fn base_rows(bytes: u64) -> u64 {
-    bytes / ROW_BYTES
 }

@@ -1,0 +1,45 @@
+//! `gc`: removes what a killed run left behind.
+
+use super::drill::runtime;
+use super::exit::Exit;
+use super::out::Out;
+use crate::harness::lab::journal::{scratch_base, sweep};
+use clap::Args;
+use std::path::PathBuf;
+
+/// What `gc` takes.
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {
+    /// Directory that was given as `--scratch`
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &GcArgs, out: &mut Out) -> Exit {
+    let Some(runtime) = runtime(out) else { return Exit::Internal };
+    let swept = match scratch_base(args.scratch.as_deref()).and_then(|base| runtime.block_on(sweep(&base, args.dry_run))) {
+        Ok(swept) => swept,
+        Err(e) => {
+            out.error(&e.to_string(), e.hint().as_deref());
+            return Exit::Undecided;
+        }
+    };
+    if out.json() {
+        let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, "dry_run": args.dry_run, "runs": swept})).unwrap_or_default();
+        out.data(&(text + "\n"));
+    } else {
+        let mut text = String::new();
+        for run in &swept {
+            let verb = if args.dry_run { "would remove" } else { "removed" };
+            text.push_str(&format!("{}: {verb} {}\n", run.run, run.removed.join(", ")));
+            run.left.iter().for_each(|l| text.push_str(&format!("  left: {l}\n")));
+        }
+        out.data(&text);
+        out.say(&format!("{} dead runs", swept.len()));
+    }
+    if swept.iter().all(|s| s.left.is_empty()) { Exit::Ok } else { Exit::Undecided }
+}

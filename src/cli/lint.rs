@@ -1,0 +1,104 @@
+//! `lint`: reads and cross-checks files, static algebra included; touches nothing else.
+
+use super::exit::Exit;
+use super::out::Out;
+use super::{catalog, shipped};
+use crate::model::codes::Code;
+use crate::model::diag::{Diagnostic, Diagnostics};
+use crate::model::scenario;
+use crate::model::source::{Sources, Span};
+use crate::report::diagnostics;
+use clap::Args;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What `lint` takes.
+#[derive(Debug, Clone, Args)]
+pub struct LintArgs {
+    /// Files and directories; the shipped files if none is named
+    pub paths: Vec<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &LintArgs, out: &mut Out) -> Exit {
+    let catalog = catalog::catalog();
+    let mut sources = Sources::default();
+    let mut diags = Diagnostics::default();
+    let mut files = 0;
+    if args.paths.is_empty() {
+        for (name, text) in shipped::SCENARIOS {
+            let id = sources.add(format!("<shipped>/scenarios/{name}.yaml"), *text);
+            scenario::read(&sources, id, &catalog, &[], &mut diags);
+            files += 1;
+        }
+    }
+    for path in &args.paths {
+        for file in walk(path, &mut sources, &mut diags) {
+            if let Some(id) = shipped::file(&file, &mut sources, &mut diags) {
+                scenario::read(&sources, id, &catalog, &[], &mut diags);
+            }
+            files += 1;
+        }
+    }
+    if out.json() {
+        let views = diagnostics::views(&diags, &sources);
+        let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, "files": files, "diagnostics": views})).unwrap_or_default();
+        out.data(&(text + "\n"));
+    } else {
+        show(&diags, &sources, out);
+        out.say(&format!("{files} files read, {} findings", diags.len()));
+    }
+    if diags.has_errors() {
+        Exit::Usage
+    } else if diags.has_contradictions() {
+        Exit::Failed
+    } else if files == 0 {
+        Exit::Nothing
+    } else {
+        Exit::Ok
+    }
+}
+
+/// Writes diagnostics for people on standard error.
+pub fn show(diags: &Diagnostics, sources: &Sources, out: &mut Out) {
+    if !diags.is_empty() {
+        let text = diagnostics::human(diags, sources, out.error_style());
+        let quiet = std::mem::replace(&mut out.common.quiet, false);
+        out.say(text.trim_end());
+        out.say("");
+        out.common.quiet = quiet;
+    }
+}
+
+/// YAML files at or below a path, each once; links that lead back are reported.
+fn walk(path: &Path, sources: &mut Sources, diags: &mut Diagnostics) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut queue = vec![path.to_path_buf()];
+    while let Some(next) = queue.pop() {
+        if !next.is_dir() {
+            found.push(next);
+            continue;
+        }
+        let Ok(real) = next.canonicalize() else { continue };
+        if !seen.insert(real) {
+            let id = sources.add(next.display().to_string(), "");
+            let d = Diagnostic::new(Code::Cycle, format!("{} leads back to a directory that was read already", next.display()), Span { source: id, start: 0, end: 0 });
+            diags.push(d.help("remove the link"));
+            continue;
+        }
+        let Ok(entries) = std::fs::read_dir(&next) else {
+            found.push(next);
+            continue;
+        };
+        for entry in entries.flatten() {
+            let p = entry.path();
+            let yaml = p.extension().is_some_and(|x| x == "yaml" || x == "yml");
+            if p.is_dir() || yaml {
+                queue.push(p);
+            }
+        }
+    }
+    found.sort();
+    found
+}

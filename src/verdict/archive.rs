@@ -1,0 +1,75 @@
+//! What the archive must hold, and how it must be kept.
+
+use super::record::Record;
+use crate::model::event::Event;
+use crate::model::wal::WalFile;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Files that PostgreSQL was told are archived, and that the listing at the recovery does not have. Only files that were
+/// acknowledged before the listing, and that the base backup needs, count.
+pub fn acknowledged_and_missing(r: &Record) -> Option<Vec<String>> {
+    let (listed_at, files) = r.events.iter().find_map(|e| match &e.event {
+        Event::ArchiveListed { files } => Some((e.t, files)),
+        _ => None,
+    })?;
+    let there: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let from = first_needed(r);
+    let acknowledged = r.events.iter().filter(|e| e.t <= listed_at).filter_map(|e| match &e.event {
+        Event::SegmentAcknowledged { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    Some(acknowledged.filter(|n| needed(n, from.as_deref()) && !there.contains(n)).map(String::from).collect())
+}
+
+/// Whether a file is one that the base backup needs: names of segments sort within a timeline.
+fn needed(name: &str, from: Option<&str>) -> bool {
+    match from {
+        Some(first) if name.len() == 24 && name[..8] == first[..8] => name >= first,
+        _ => true,
+    }
+}
+
+/// Name of the segment in which the base backup begins.
+fn first_needed(r: &Record) -> Option<String> {
+    let (timeline, start) = r.events.iter().find_map(|e| match &e.event {
+        Event::BaseBackup { timeline, start, .. } => Some((*timeline, *start)),
+        _ => None,
+    })?;
+    let segment = segment_size(r)?;
+    Some(WalFile::segment_name(timeline, start.0 / segment, segment))
+}
+
+/// Bytes of a segment, from the recorded setting (`16MB`, `1MB`).
+fn segment_size(r: &Record) -> Option<u64> {
+    let text = r.settings(crate::model::event::Role::Origin)?.get("wal_segment_size")?;
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    let unit = match &text[digits.len()..] {
+        "MB" => 1 << 20,
+        "GB" => 1 << 30,
+        "kB" => 1 << 10,
+        _ => 1,
+    };
+    digits.parse::<u64>().ok().map(|n| n * unit)
+}
+
+/// Objects whose stored bytes were looked at: key → cipher by header.
+pub fn ciphers(r: &Record) -> BTreeMap<&str, &str> {
+    let inspected = r.events.iter().filter_map(|e| match &e.event {
+        Event::ObjectInspected { key, cipher, .. } if !cipher.is_empty() => Some((key.as_str(), cipher.as_str())),
+        _ => None,
+    });
+    inspected.collect()
+}
+
+/// Objects that were opened with the key and read to their end.
+pub fn opened(r: &Record) -> usize {
+    let keys: BTreeSet<&str> = r
+        .events
+        .iter()
+        .filter_map(|e| match &e.event {
+            Event::ObjectInspected { key, opened: Some(true), .. } => Some(key.as_str()),
+            _ => None,
+        })
+        .collect();
+    keys.len()
+}

@@ -1,0 +1,238 @@
+//! The ledger as the verdict needs it: checked line by line, kept small.
+
+use crate::model::ledger::{Control, Line, LineChain, OpKind, OpOutcome, chain_next, chain_start, short_sha};
+use crate::model::seed;
+use crate::model::time::Stamp;
+use std::collections::BTreeMap;
+
+/// One operation, without what can be derived from the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Before anything was sent.
+    pub invoked: Stamp,
+    /// When the outcome was known.
+    pub completed: Stamp,
+    /// Transaction id, valid within the client's instance.
+    pub xid: Option<u32>,
+    /// The outcome.
+    pub outcome: OpOutcome,
+    /// Whether it stores an object.
+    pub linked: bool,
+}
+
+/// One client identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The table that it writes to.
+    pub table: String,
+    /// The instance that it writes to.
+    pub instance: String,
+    /// Its operations; `None` where an operation was reserved and has no outcome.
+    pub ops: Vec<Option<Entry>>,
+    /// One past the last reserved operation.
+    pub reserved: u64,
+    /// Its chain so far.
+    chain: String,
+}
+
+/// The whole ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Book {
+    /// Run id of the first line.
+    pub run: String,
+    /// Seed of the first line.
+    pub seed: u64,
+    /// Client identities.
+    pub clients: BTreeMap<u32, Client>,
+    /// What is wrong with the ledger itself.
+    pub problems: Vec<String>,
+    /// Whether the last line says that it was closed in order.
+    pub closed: bool,
+    /// Operations with an outcome.
+    pub operations: u64,
+}
+
+/// Reads a ledger line by line.
+#[derive(Default)]
+pub struct BookReader {
+    book: Book,
+    chain: LineChain,
+    line: u64,
+    broken: bool,
+}
+
+/// Problems that are kept; the rest is counted by the first.
+const KEPT: usize = 20;
+
+impl BookReader {
+    /// Takes the next line, without its line break. After a broken chain nothing more is believed.
+    pub fn take(&mut self, line: &str) {
+        self.line += 1;
+        if self.broken {
+            return;
+        }
+        match self.chain.open(line).and_then(Line::decode) {
+            Ok(line) => self.line(line),
+            Err(problem) => {
+                self.broken = true;
+                self.problem(problem.to_string());
+            }
+        }
+    }
+
+    /// The book, after the last line.
+    pub fn finish(self) -> Book {
+        self.book
+    }
+
+    fn problem(&mut self, what: String) {
+        if self.book.problems.len() < KEPT {
+            self.book.problems.push(format!("line {}: {what}", self.line));
+        }
+    }
+
+    fn line(&mut self, line: Line) {
+        if self.book.closed {
+            self.problem("it comes after the end".into());
+        }
+        match line {
+            Line::Control(Control::Head { ledger, run, seed }) => {
+                if ledger != 1 || self.line != 1 {
+                    self.problem(format!("a head of version {ledger} that is not the first line of a ledger of version 1"));
+                }
+                (self.book.run, self.book.seed) = (run, seed);
+            }
+            Line::Control(Control::Client { c, table, instance, .. }) => {
+                let chain = chain_start(&self.book.run, c);
+                let client = Client { table, instance, ops: Vec::new(), reserved: 0, chain };
+                if self.book.clients.insert(c, client).is_some() {
+                    self.problem(format!("client {c} begins twice"));
+                }
+            }
+            Line::Control(Control::Reserve { c, from, to }) => match self.book.clients.get_mut(&c) {
+                Some(client) if client.reserved == from && to > from => client.reserved = to,
+                _ => self.problem(format!("client {c} reserves {from}..{to} out of order")),
+            },
+            Line::Control(Control::Retire { .. }) => {}
+            Line::Control(Control::End { .. }) => self.book.closed = true,
+            Line::Op(op) => self.op(op),
+        }
+    }
+
+    fn op(&mut self, op: crate::model::ledger::Op) {
+        let (c, n) = (op.client, op.seq);
+        let seed = self.book.seed;
+        let Some(client) = self.book.clients.get_mut(&c) else {
+            return self.problem(format!("operation {c}.{n} of a client that never began"));
+        };
+        let mut wrong = Vec::new();
+        if n >= client.reserved {
+            wrong.push("was never reserved");
+        }
+        if n < client.ops.len() as u64 {
+            wrong.push("has an outcome already");
+        }
+        if op.completed < op.invoked {
+            wrong.push("ended before it began");
+        }
+        let payload = short_sha(seed::payload(seed, c, n).as_bytes());
+        let chain = chain_next(&client.chain, c, n, &payload);
+        if payload != op.payload {
+            wrong.push("has another payload than the seed says");
+        }
+        if chain != op.chain {
+            wrong.push("does not follow from its client's chain");
+        }
+        if let Some(object) = &op.object
+            && object.sha != short_sha(seed::object(seed, c, n).as_bytes())
+        {
+            wrong.push("names another object than the seed says");
+        }
+        if op.outcome == OpOutcome::Ok {
+            client.chain = chain;
+            if op.xid.is_none() {
+                wrong.push("was acknowledged without a transaction id");
+            }
+        }
+        if n >= client.ops.len() as u64 && n < client.reserved {
+            client.ops.resize(n as usize + 1, None);
+            client.ops[n as usize] =
+                Some(Entry { invoked: op.invoked, completed: op.completed, xid: op.xid, outcome: op.outcome, linked: op.kind == OpKind::Linked });
+            self.book.operations += 1;
+        }
+        for what in wrong {
+            self.problem(format!("operation {c}.{n} {what}"));
+        }
+    }
+}
+
+impl Book {
+    /// Every operation that has an outcome: client number, client, operation number, entry.
+    pub fn all(&self) -> impl Iterator<Item = (u32, &Client, u64, &Entry)> {
+        self.clients.iter().flat_map(|(c, client)| {
+            client.ops.iter().enumerate().filter_map(move |(n, entry)| entry.as_ref().map(|e| (*c, client, n as u64, e)))
+        })
+    }
+
+    /// One operation.
+    pub fn entry(&self, c: u32, n: u64) -> Option<&Entry> {
+        self.clients.get(&c)?.ops.get(usize::try_from(n).ok()?)?.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ledger::Op;
+
+    /// A ledger of one client with these outcomes, one after the other, 10 ns each.
+    pub fn ledger(outcomes: &[OpOutcome]) -> String {
+        let (mut chain, mut text) = (LineChain::default(), String::new());
+        let mut seal = |line: Line| chain.seal(&line.encode(), &mut text);
+        seal(Line::Control(Control::Head { ledger: 1, run: "r".into(), seed: 7 }));
+        seal(Line::Control(Control::Client { c: 1, slot: 0, table: "ledger_a".into(), instance: "1/1".into() }));
+        seal(Line::Control(Control::Reserve { c: 1, from: 0, to: 1000 }));
+        let mut last = chain_start("r", 1);
+        for (n, outcome) in outcomes.iter().enumerate() {
+            let n = n as u64;
+            let payload = short_sha(seed::payload(7, 1, n).as_bytes());
+            let chain = chain_next(&last, 1, n, &payload);
+            let (kind, outcome, object, why) = (OpKind::Row, *outcome, None, None);
+            seal(Line::Op(Op { client: 1, seq: n, kind, invoked: Stamp(n * 10), completed: Stamp(n * 10 + 9), outcome, xid: Some(700 + n as u32), payload, chain: chain.clone(), object, why }));
+            if outcome == OpOutcome::Ok {
+                last = chain;
+            }
+        }
+        seal(Line::Control(Control::End { t: Stamp(1) }));
+        text
+    }
+
+    fn read(text: &str) -> Book {
+        let mut reader = BookReader::default();
+        text.lines().for_each(|l| reader.take(l));
+        reader.finish()
+    }
+
+    #[test]
+    fn a_good_ledger_has_no_problems() {
+        let book = read(&ledger(&[OpOutcome::Ok, OpOutcome::Fail, OpOutcome::Ok]));
+        assert_eq!(book.problems, Vec::<String>::new());
+        assert!(book.closed);
+        assert_eq!(book.operations, 3);
+        assert_eq!(book.entry(1, 2).unwrap().xid, Some(702));
+    }
+
+    #[test]
+    fn an_edited_outcome_is_a_problem_and_so_is_one_whose_digests_were_made_to_fit() {
+        let good = ledger(&[OpOutcome::Ok, OpOutcome::Ok]);
+        assert_eq!(read(&good.replacen("\"ok\"", "\"fail\"", 1)).problems.len(), 1);
+        // Every digest made anew: the client's own chain still shows it.
+        let edited = good.replacen("\"ok\"", "\"fail\"", 1);
+        let (mut chain, mut text) = (LineChain::default(), String::new());
+        for line in edited.lines() {
+            chain.seal(line.rsplit_once('\t').unwrap().0, &mut text);
+        }
+        let problems = read(&text).problems;
+        assert_eq!(problems, vec!["line 5: operation 1.1 does not follow from its client's chain".to_string()]);
+    }
+}

@@ -1,0 +1,103 @@
+//! Whether a measurement may be believed (MEASUREMENT.md, "What would falsify a measurement").
+
+use super::loss;
+use super::record::Record;
+use super::times::Times;
+use crate::model::event::{Event, Role};
+use crate::model::time::Stamp;
+use std::time::Duration;
+
+/// A reason for which a run cannot be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// Stable id, beside those of the expectations.
+    pub id: &'static str,
+    /// In words.
+    pub detail: String,
+}
+
+/// Fewer acknowledged writes than this in the last interval before the fault say nothing about it.
+const FEWEST_WRITES: u64 = 20;
+
+/// Every reason to doubt.
+pub fn doubts(r: &Record, times: &Times) -> Vec<Doubt> {
+    let mut all = Vec::new();
+    all.extend(settings(r));
+    all.extend(recorder(r, times));
+    all.extend(writes(r, times));
+    all.extend(readbacks(r));
+    if r.status() == "interrupted" {
+        all.push(Doubt { id: "interrupted", detail: "someone asked the run to stop".into() });
+    }
+    if !r.unreadable.is_empty() {
+        all.push(Doubt { id: "record-unreadable", detail: r.unreadable.join("; ") });
+    }
+    all
+}
+
+fn settings(r: &Record) -> Vec<Doubt> {
+    let Some(settings) = r.settings(Role::Origin) else { return Vec::new() };
+    let mut relaxed: Vec<String> = ["fsync", "full_page_writes", "synchronous_commit"]
+        .into_iter()
+        .filter(|name| settings.get(*name).is_some_and(|v| v == "off"))
+        .map(|name| format!("{name} = off"))
+        .collect();
+    if settings.get("wal_level").is_some_and(|v| v == "minimal") {
+        relaxed.push("wal_level = minimal".into());
+    }
+    if r.events.iter().any(|e| matches!(&e.event, Event::Knob { name, .. } if name == "tmpfs")) {
+        relaxed.push("data on a memory file system".into());
+    }
+    if relaxed.is_empty() {
+        return Vec::new();
+    }
+    vec![Doubt { id: "durability-settings", detail: format!("what was acknowledged was not meant to be durable: {}", relaxed.join(", ")) }]
+}
+
+/// Stalls of the recorder that exceed a tenth of what was measured, or that could change its outcome.
+fn recorder(r: &Record, times: &Times) -> Vec<Doubt> {
+    let Some(measured) = times.verified_rto_ns else { return Vec::new() };
+    let stalled = times.stalled_ns;
+    let objective = r.plan.as_ref().and_then(|p| p.objectives.rto);
+    let could_change = objective.is_some_and(|o| measured + times.human_ns <= o && measured + times.human_ns + stalled > o);
+    if stalled * 10 <= measured && !could_change {
+        return Vec::new();
+    }
+    let human = |ns| crate::model::units::human_duration(Duration::from_nanos(ns));
+    vec![Doubt { id: "recorder-stalled", detail: format!("the recorder itself stalled for {} of the {} that were measured", human(stalled), human(measured)) }]
+}
+
+fn writes(r: &Record, times: &Times) -> Vec<Doubt> {
+    let (Some(book), Some(plan)) = (&r.book, &r.plan) else {
+        return vec![Doubt { id: "no-acknowledged-writes", detail: "there is no ledger".into() }];
+    };
+    let origin = r.instances(Role::Origin);
+    let Some(instance) = origin.first() else { return Vec::new() };
+    let fault = times.fault.unwrap_or(Stamp(u64::MAX));
+    let total = loss::writes_in(book, instance, Stamp(0), fault);
+    if total == 0 {
+        return vec![Doubt { id: "no-acknowledged-writes", detail: "no write was acknowledged before the fault: nothing can be said about loss".into() }];
+    }
+    // A restore proves nothing about an interval in which nobody wrote.
+    let interval = plan.objectives.rpo.filter(|ns| *ns > 0).map_or(Stamp(0), |ns| fault - Duration::from_nanos(ns));
+    let recent = loss::writes_in(book, instance, interval, fault);
+    if recent < FEWEST_WRITES {
+        return vec![Doubt { id: "too-few-writes", detail: format!("{recent} writes were acknowledged in the last interval before the fault; {FEWEST_WRITES} are needed") }];
+    }
+    Vec::new()
+}
+
+fn readbacks(r: &Record) -> Vec<Doubt> {
+    // A recovery that failed has nothing to be read back, and is judged as a failure.
+    if r.failures().next().is_some() || r.broken().next().is_some() || r.status() != "completed" {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    if r.recovered.as_ref().is_none_or(|s| s.to.is_none()) {
+        all.push(Doubt { id: "results-unread", detail: "what was recovered was not read back to its end".into() });
+    }
+    if r.book.as_ref().is_some_and(|b| !b.closed && b.problems.is_empty()) {
+        all.push(Doubt { id: "ledger-open", detail: "the ledger was not closed in order".into() });
+    }
+    all
+}
