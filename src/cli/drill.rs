@@ -475,6 +475,9 @@ impl Progress {
 async fn progress(mut events: mpsc::UnboundedReceiver<Stamped>, mut shown: Progress) {
     while let Some(e) = events.recv().await {
         shown.take(&e);
+        if matches!(e.event, Event::RunEnded { .. }) {
+            return;
+        }
     }
 }
 

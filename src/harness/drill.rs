@@ -115,6 +115,7 @@ impl Drill {
             recovered: self.recovered.as_ref().map(|r| &r.instance),
             backup: self.backup.as_ref(),
             cluster: &self.cluster,
+            loses_instance: self.plan.steps.iter().any(|s| s.name == "instance-lost"),
             seed: self.plan.seed,
             ledger,
         }

@@ -12,7 +12,7 @@ use super::lab::{Lab, LabOptions, Provider};
 use super::probe::{self, Asking};
 use super::recorder::{Recorder, heartbeat, poll};
 use super::recovery::restore::{self, Order as RestoreOrder};
-use super::sabotage::{Point, Sabotage, Saboteur};
+use super::sabotage::{Point, Sabotage, Saboteur, Stage};
 use super::system::postgres::{self, ClusterSettings, Instance};
 use super::system::s3::S3System;
 use super::workload::ledger_writer::LedgerWriter;
@@ -155,6 +155,7 @@ fn keep_logs(lab: &Lab, out: &Path, recorder: &Recorder) {
 async fn body(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outcome<()> {
     let mut drill = set_up(order, lab, recorder).await?;
     steady(&drill, Moment::Steady, None).await?;
+    drill.sabotage(Point::BeforeBackup).await?;
     back_up(&mut drill).await?;
     recorder.phase("load");
     tokio::time::sleep(drill.scenario.workload.params.duration("lead")).await;
@@ -233,6 +234,20 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
         saboteur: saboteur.clone(),
     };
     let spool = ArchiveSpool::open(&node, vault.clone(), origin.name.clone())?;
+    let stage = Stage {
+        lab,
+        vault: &vault,
+        objects: &objects,
+        origin: &origin,
+        spool: Some(&spool),
+        recovered: None,
+        backup: None,
+        cluster: &cluster,
+        loses_instance: false,
+        seed: plan.seed,
+        ledger: &order.out,
+    };
+    saboteur.at(Point::Started, &stage).await?;
     recorder.phase("load the base data");
     let client = origin.connect().await.doing(|| "connect to the server".into())?;
     let bytes = decl.params.size("data");
@@ -603,13 +618,19 @@ async fn commit_order(drill: &Drill) -> Outcome<()> {
     std::fs::write(&path, text).doing(|| format!("write {}", path.display()))
 }
 
-/// Looks at the first stored bytes of every object: by what they are encrypted.
+/// Looks at the first stored bytes of every object, by what they are encrypted, and opens the small ones with the key.
 async fn inspect_objects(drill: &Drill) -> Outcome<()> {
+    /// Larger ones are opened by the restores.
+    const SMALL: u64 = 1 << 20;
     drill.recorder.phase("inspect what is stored");
     for kind in ["base", "wal"] {
         for listed in drill.vault.list(kind).await? {
             let head = drill.vault.bucket.head_bytes(&listed.key, 64).await?;
-            drill.recorder.emit(Event::ObjectInspected { key: listed.key, cipher: cipher_of(&head).into(), opened: None });
+            let opened = match listed.bytes <= SMALL {
+                true => Some(drill.vault.read(&listed.key).await.is_ok()),
+                false => None,
+            };
+            drill.recorder.emit(Event::ObjectInspected { key: listed.key, cipher: cipher_of(&head).into(), opened });
         }
     }
     Ok(())
@@ -620,7 +641,7 @@ async fn control_restore(drill: &Drill) -> Outcome<()> {
     let (Some(recovered), Some(note)) = (&drill.recovered, &drill.backup) else { return Ok(()) };
     let Some(snapshot) = recovered.snapshot.clone() else { return Ok(()) };
     drill.recorder.phase("control restore");
-    let node = Arc::new(drill.lab.node("control", Some(drill.origin.node.version())).await?);
+    let node = Arc::new(drill.lab.node("control", drill.origin.node.same_build()).await?);
     let vault = restore::opening_vault(drill);
     restore::base(&vault, note, &node, Role::Control).await?;
     let bringing = super::backup::spool::Bringing::start(&node, Role::Control, vault.clone(), &snapshot)?;

@@ -304,27 +304,35 @@ pub fn signal(pid: i32, signal: nix::sys::signal::Signal) {
 /// Kills a process and all below it, so that none can start another meanwhile, and waits until none is left.
 ///
 /// Each child of a postmaster has a session of its own, so killing the process group is not enough (tried):
-/// the root is stopped first, then the tree is walked until nothing of it is found. Orphans come to us,
-/// since we are their subreaper, and are reaped here. Returns what could not be ended.
+/// the root is stopped first, then the tree is walked until nothing of it is found. Returns what could not be ended.
 pub async fn kill_tree(root: i32, also_below: Option<&Path>, limit: Duration) -> Vec<Proc> {
-    use nix::sys::signal::Signal;
+    signal(root, nix::sys::signal::Signal::SIGSTOP);
+    let find = || {
+        let mut found = descendants(root);
+        if let Some(dir) = also_below {
+            found.extend(working_below(dir));
+        }
+        found
+    };
+    kill_all(find, Some(root), limit).await
+}
+
+/// Kills everything that `find` finds, again and again, until it finds nothing and nothing is left. Orphans come to us, since
+/// we are their subreaper, and are reaped here; `ours` is a child that somebody else of us waits for.
+pub async fn kill_all(find: impl Fn() -> Vec<Proc>, ours: Option<i32>, limit: Duration) -> Vec<Proc> {
     let deadline = tokio::time::Instant::now() + limit;
-    signal(root, Signal::SIGSTOP);
     let mut known: Vec<Proc> = Vec::new();
     loop {
-        let mut now = descendants(root);
-        if let Some(dir) = also_below {
-            now.extend(working_below(dir));
-        }
-        for p in now {
+        let now = find();
+        for p in &now {
             if !known.iter().any(|k| k.pid == p.pid && k.started == p.started) {
-                known.push(p);
+                known.push(p.clone());
             }
         }
         for p in known.iter().rev() {
-            signal(p.pid, Signal::SIGKILL);
+            signal(p.pid, nix::sys::signal::Signal::SIGKILL);
         }
-        known.retain(|p| alive(p, root));
+        known.retain(|p| !is_gone(p, ours));
         if known.is_empty() || tokio::time::Instant::now() >= deadline {
             return known;
         }
@@ -332,21 +340,23 @@ pub async fn kill_tree(root: i32, also_below: Option<&Path>, limit: Duration) ->
     }
 }
 
-/// Whether the process still runs; a zombie of ours is reaped on the way.
-fn alive(p: &Proc, root: i32) -> bool {
-    match proc_of(p.pid) {
-        Some(now) if now.started == p.started => {
-            if now.state == 'Z' {
-                if now.parent == std::process::id() as i32 && p.pid != root {
-                    // Only orphans: the root is a child that tokio waits for and reaps.
-                    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(p.pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
-                }
-                return false;
-            }
-            true
-        }
-        _ => false,
+/// Whether a killed process is gone. A zombie is, once it is reaped, or is a child that is waited for elsewhere.
+fn is_gone(p: &Proc, ours: Option<i32>) -> bool {
+    let Some(now) = proc_of(p.pid).filter(|now| now.started == p.started) else { return true };
+    if now.state != 'Z' || ours == Some(p.pid) {
+        return now.state == 'Z';
     }
+    if now.parent == std::process::id() as i32 {
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(p.pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        return true;
+    }
+    // Its parent is dying as well, or is not ours to care for: then it holds nothing any more.
+    proc_of(now.parent).is_none_or(|parent| parent.state != 'Z' && !has_died(&parent))
+}
+
+/// Whether a process is on its way out: its orphans are handed on when it ends.
+fn has_died(p: &Proc) -> bool {
+    matches!(p.state, 'X' | 'x')
 }
 
 /// Makes orphaned grandchildren ours, so that they can be found and reaped.

@@ -610,7 +610,8 @@ fn override_one(node: &mut Node, set: &str, sources: &Sources, diags: &mut Diagn
         [] => {
             // A setting that is not written yet: its parent must be, by full path.
             let parent: Vec<String> = wanted[..wanted.len() - 1].iter().map(|s| s.to_string()).collect();
-            let candidates: Vec<&Vec<String>> = paths.iter().filter(|p| p.ends_with(&parent) && !parent.is_empty()).collect();
+            let mut is_mapping = |p: &[String]| matches!(slot(node, p), Some(Node { kind: Kind::Map(_), .. }));
+            let candidates: Vec<&Vec<String>> = paths.iter().filter(|p| p.ends_with(&parent) && !parent.is_empty() && is_mapping(p)).collect();
             if let ([one], Some(key)) = (candidates.as_slice(), wanted.last())
                 && let Some(Node { kind: Kind::Map(entries), .. }) = slot(node, one)
             {

@@ -58,6 +58,11 @@ impl Wall {
         }
     }
 
+    /// As PostgreSQL's configuration takes it: with a numeric zone, since it knows no names of zones yet when it reads it.
+    pub fn postgres(self) -> String {
+        self.rfc3339().replacen('T', " ", 1).replacen('Z', "+00", 1)
+    }
+
     /// `20261121T141530Z`, for names.
     pub fn compact(self) -> String {
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -96,6 +101,8 @@ mod tests {
         assert_eq!(Wall::parse("2026-11-21 14:15:30.5+00"), Some(at));
         assert_eq!(Wall::parse("2026-11-21 14:15:30.500000 UTC"), Some(at));
         assert_eq!(at.rfc3339(), "2026-11-21T14:15:30.500000Z");
+        assert_eq!(at.postgres(), "2026-11-21 14:15:30.500000+00");
+        assert_eq!(Wall::parse(&at.postgres()), Some(at));
         assert_eq!(Wall::parse("yesterday"), None);
     }
 }

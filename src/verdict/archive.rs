@@ -63,13 +63,18 @@ pub fn ciphers(r: &Record) -> BTreeMap<&str, &str> {
 
 /// Objects that were opened with the key and read to their end.
 pub fn opened(r: &Record) -> usize {
-    let keys: BTreeSet<&str> = r
-        .events
-        .iter()
-        .filter_map(|e| match &e.event {
-            Event::ObjectInspected { key, opened: Some(true), .. } => Some(key.as_str()),
-            _ => None,
-        })
-        .collect();
-    keys.len()
+    with(r, true).len()
+}
+
+/// Objects that could not be opened with the key, or not be read to their end.
+pub fn unopened(r: &Record) -> Vec<String> {
+    with(r, false).into_iter().map(String::from).collect()
+}
+
+fn with(r: &Record, wanted: bool) -> BTreeSet<&str> {
+    let keys = r.events.iter().filter_map(|e| match &e.event {
+        Event::ObjectInspected { key, opened: Some(opened), .. } if *opened == wanted => Some(key.as_str()),
+        _ => None,
+    });
+    keys.collect()
 }

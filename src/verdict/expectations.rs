@@ -31,16 +31,16 @@ pub const ALL: &[(ExpectationSpec, JudgeFn)] = &[
     (spec("control-complete", true, "The control restore shows every operation whose commit the archive holds"), control_complete),
     (spec("no-lost-before-cut", true, "Nothing that the archive held before the cut is absent"), no_lost_before_cut),
     (spec("no-holes", true, "What is lost is the end of the history, never something in its middle"), no_holes),
-    (spec("no-phantoms", true, "Nothing is read back that was never attempted"), |c| odd(c, "no-phantoms", OddKind::Phantom)),
-    (spec("no-resurrected", true, "Nothing is read back that definitely failed"), |c| odd(c, "no-resurrected", OddKind::Resurrected)),
-    (spec("no-duplicates", true, "Nothing is read back twice"), |c| odd(c, "no-duplicates", OddKind::Duplicate)),
-    (spec("no-hash-mismatches", true, "Every row, chain and object has the content that was written"), |c| odd(c, "no-hash-mismatches", OddKind::HashMismatch)),
-    (spec("no-partial-transactions", true, "A transaction is there whole or not at all"), |c| odd(c, "no-partial-transactions", OddKind::Partial)),
-    (spec("no-dangling-rows", true, "Every object that a row names is there with its content"), |c| odd(c, "no-dangling-rows", OddKind::DanglingRow)),
+    (spec("no-phantoms", true, "Nothing is read back that was never attempted"), |c| odd(c, "no-phantoms", OddKind::Phantom, "none")),
+    (spec("no-resurrected", true, "Nothing is read back that definitely failed"), |c| odd(c, "no-resurrected", OddKind::Resurrected, "none")),
+    (spec("no-duplicates", true, "Nothing is read back twice"), |c| odd(c, "no-duplicates", OddKind::Duplicate, "none")),
+    (spec("no-hash-mismatches", true, "Every row, chain and object has the content that was written"), |c| odd(c, "no-hash-mismatches", OddKind::HashMismatch, "none")),
+    (spec("no-partial-transactions", true, "A transaction is there whole or not at all"), |c| odd(c, "no-partial-transactions", OddKind::Partial, "none")),
+    (spec("no-dangling-rows", true, "Every object that a row names is there with its content"), |c| odd(c, "no-dangling-rows", OddKind::DanglingRow, "none")),
     (spec("no-orphan-objects", true, "Every object without a row is explained by an operation that was lost, rewound, failed or in doubt"), no_orphans),
-    (spec("tables-present", true, "Every table is there, those that the damage destroyed included"), |c| odd(c, "tables-present", OddKind::MissingTable)),
-    (spec("base-data", true, "The base data is what was loaded, row by row"), |c| odd(c, "base-data", OddKind::BaseData)),
-    (spec("readable", true, "Every relation and object could be read"), |c| odd(c, "readable", OddKind::Unreadable)),
+    (spec("tables-present", true, "Every table is there, those that the damage destroyed included"), |c| odd(c, "tables-present", OddKind::MissingTable, "all of them")),
+    (spec("base-data", true, "The base data is what was loaded, row by row"), |c| odd(c, "base-data", OddKind::BaseData, "as it was loaded")),
+    (spec("readable", true, "Every relation and object could be read"), |c| odd(c, "readable", OddKind::Unreadable, "all of them")),
     (spec("kept-after-recovery", true, "What was acknowledged after the recovery is there"), kept_after_recovery),
     (spec("archive-complete", true, "Everything that PostgreSQL was told is archived is in the archive"), archive_complete),
     (spec("archive-consistent", true, "No name is archived twice with different content"), archive_consistent),
@@ -148,6 +148,9 @@ fn exact(c: &Case<'_>) -> Option<Judgement> {
     let j = Judgement::new("exact");
     let Some(target) = c.record.target() else { return Some(j.inconclusive("no target was recorded")) };
     let (book, seen, instance) = (c.record.book.as_ref()?, c.record.recovered.as_ref()?, c.origin?);
+    if let Some(table) = c.destroyed.as_ref().filter(|t| seen.missing_tables.contains(*t)) {
+        return Some(j.fail(format!("{table} is not back")));
+    }
     let mut ways: Vec<(String, Exactness)> = Vec::new();
     if let Some(order) = &c.order {
         let cut = match order.cut(target) {
@@ -202,6 +205,7 @@ fn control_differs(c: &Case<'_>) -> Option<Judgement> {
     Some(match (cut_off > 0 || fence == Some(true), replayed_damage, fence) {
         (_, _, Some(false)) => j.fail("the fence's second marker is not there: the archive itself ends before it".to_string()),
         (true, true, _) => j.pass(shown),
+        (false, true, _) => j.inconclusive("it shows the damage, and nobody wrote anything after it that a target could cut off"),
         (false, ..) => j.fail("it shows nothing that the target cut off: the archive ends there, or the target was never applied".to_string()),
         (_, false, _) => j.fail("it does not show the damage: the archive ends before it".to_string()),
     })
@@ -240,7 +244,7 @@ fn no_holes(c: &Case<'_>) -> Option<Judgement> {
 }
 
 /// A violation that shows in the read-backs themselves.
-fn odd(c: &Case<'_>, id: &'static str, kind: OddKind) -> Option<Judgement> {
+fn odd(c: &Case<'_>, id: &'static str, kind: OddKind, good: &str) -> Option<Judgement> {
     let read: Vec<(&str, &Seen)> = [("recovered", c.seen()), ("control", c.control())].into_iter().filter_map(|(n, s)| s.map(|s| (n, s))).collect();
     if read.is_empty() {
         return None;
@@ -253,7 +257,7 @@ fn odd(c: &Case<'_>, id: &'static str, kind: OddKind) -> Option<Judgement> {
         examples.extend(some.into_iter().map(|e| format!("{e} ({name})")));
     }
     let j = Judgement::new(id);
-    Some(if total == 0 { j.pass("none") } else { j.fail(format!("{total} found")).examples(examples) })
+    Some(if total == 0 { j.pass(good) } else { j.fail(format!("{total} found")).examples(examples) })
 }
 
 fn no_orphans(c: &Case<'_>) -> Option<Judgement> {
@@ -349,6 +353,10 @@ fn encrypted(c: &Case<'_>) -> Option<Judgement> {
     let plain: Vec<String> = ciphers.iter().filter(|(_, cipher)| **cipher == "none").map(|(key, _)| key.to_string()).collect();
     if !plain.is_empty() {
         return Some(j.fail(format!("{} of {} stored objects are readable without a key", plain.len(), ciphers.len())).examples(plain.into_iter().take(5).collect()));
+    }
+    let closed = archive::unopened(c.record);
+    if !closed.is_empty() {
+        return Some(j.fail(format!("{} stored objects do not open with the key", closed.len())).examples(closed.into_iter().take(5).collect()));
     }
     let opened = archive::opened(c.record);
     if opened == 0 {

@@ -26,6 +26,11 @@ pub fn doubts(r: &Record, times: &Times) -> Vec<Doubt> {
     all.extend(recorder(r, times));
     all.extend(writes(r, times));
     all.extend(readbacks(r));
+    if let Some(name) = r.plan.as_ref().and_then(|p| p.sabotage.as_ref())
+        && !r.events.iter().any(|e| matches!(e.event, Event::Sabotaged { .. }))
+    {
+        all.push(Doubt { id: "sabotage-idle", detail: format!("`{name}` found nothing to break in this run, so its outcome says nothing about it") });
+    }
     if r.status() == "interrupted" {
         all.push(Doubt { id: "interrupted", detail: "someone asked the run to stop".into() });
     }

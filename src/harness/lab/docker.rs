@@ -53,8 +53,6 @@ const IDLE: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; do
 
 /// A machine that is a container.
 pub struct DockerNode {
-    /// Where the harness reaches its server.
-    pub address: SocketAddr,
     /// Whole version of its PostgreSQL.
     pub version: String,
     docker: Docker,
@@ -64,6 +62,7 @@ pub struct DockerNode {
     bin: String,
     user: User,
     server: Mutex<Option<String>>,
+    address: Mutex<SocketAddr>,
 }
 
 fn docker_error(what: &str) -> impl FnOnce(testcontainers::bollard::errors::Error) -> Error {
@@ -195,7 +194,6 @@ impl DockerNode {
         let container = start_container(lab, spec).await?;
         let address = published(&docker, &name, PORT).await?;
         let mut node = DockerNode {
-            address,
             version: String::new(),
             docker,
             container: Mutex::new(Some(container)),
@@ -204,6 +202,7 @@ impl DockerNode {
             bin: String::new(),
             user: User { uid: 0, gid: 0 },
             server: Mutex::new(None),
+            address: Mutex::new(address),
         };
         node.look_around(&image).await?;
         if let Some(v) = version
@@ -236,6 +235,11 @@ impl DockerNode {
             "sh" | "cat" | "ls" => name.into(),
             _ => format!("{}/{name}", self.bin),
         }
+    }
+
+    /// Where the harness reaches its server: the published port, which changes with each start of the container.
+    pub fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the image has a program.
@@ -380,6 +384,8 @@ impl DockerNode {
     pub async fn crash(&self) -> Outcome<usize> {
         self.kill().await?;
         self.docker.start_container(&self.name, None::<StartContainerOptions>).await.map_err(docker_error("start a container"))?;
+        let address = published(&self.docker, &self.name, PORT).await?;
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
         Ok(0)
     }
 

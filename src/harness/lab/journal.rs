@@ -146,17 +146,10 @@ async fn remove_directory(path: &Path) -> Outcome<()> {
 /// Kills every process that works below a directory, and removes the shared memory of servers there.
 async fn kill_below(path: &Path) -> Outcome<()> {
     let segments = shared_memory_below(path);
-    super::super::recorder::poll("the end of the lab's processes", Duration::from_secs(20), Duration::from_millis(5), || async {
-        let found = process::working_below(path);
-        for p in &found {
-            process::signal(p.pid, nix::sys::signal::Signal::SIGKILL);
-            if p.parent == std::process::id() as i32 {
-                let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(p.pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
-            }
-        }
-        Ok(found.iter().all(|p| p.state == 'Z').then_some(()))
-    })
-    .await?;
+    let left = process::kill_all(|| process::working_below(path), None, Duration::from_secs(20)).await;
+    if !left.is_empty() {
+        return Err(Error::Other(format!("{} processes below {} cannot be ended", left.len(), path.display())));
+    }
     for id in segments {
         remove_shared_memory(id).await;
     }

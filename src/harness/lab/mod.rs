@@ -105,7 +105,7 @@ impl Lab {
             Provider::Local => Place::Local(local::LocalNode::new(&host_dir, self.user, version)?),
             Provider::Docker => Place::Docker(docker::DockerNode::start(self, name, &shared, version).await?),
         };
-        Ok(Node { name: name.into(), shared, place, journal: self.journal.clone() })
+        Ok(Node { name: name.into(), shared, place, journal: self.journal.clone(), asked: version.map(String::from) })
     }
 
     /// Undoes everything, last first. Returns what could not be undone.
@@ -125,6 +125,7 @@ pub struct Node {
     pub shared: PathBuf,
     place: Place,
     journal: Arc<Journal>,
+    asked: Option<String>,
 }
 
 enum Place {
@@ -196,7 +197,7 @@ impl Node {
     pub fn address(&self) -> SocketAddr {
         match &self.place {
             Place::Local(n) => SocketAddr::from(([127, 0, 0, 1], n.port)),
-            Place::Docker(n) => n.address,
+            Place::Docker(n) => n.address(),
         }
     }
 
@@ -205,6 +206,15 @@ impl Node {
         match &self.place {
             Place::Local(n) => &n.programs.version,
             Place::Docker(n) => &n.version,
+        }
+    }
+
+    /// What to ask for to get another node of the same build: the whole version of what is installed, or the version that named
+    /// the image.
+    pub fn same_build(&self) -> Option<&str> {
+        match &self.place {
+            Place::Local(_) => Some(self.version()),
+            Place::Docker(_) => self.asked.as_deref(),
         }
     }
 

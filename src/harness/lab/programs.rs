@@ -27,7 +27,8 @@ impl Programs {
     pub fn all() -> Vec<Programs> {
         let mut found: Vec<Programs> = Vec::new();
         for bin in candidates() {
-            let Ok(real) = bin.canonicalize() else { continue };
+            // A link on PATH leads to an installation that is found as itself, too.
+            let Some(real) = bin.join("postgres").canonicalize().ok().and_then(|p| p.parent().map(Path::to_path_buf)) else { continue };
             if found.iter().any(|p| p.bin == real) || !process::is_executable(&real.join("postgres")) || !process::is_executable(&real.join("initdb")) {
                 continue;
             }

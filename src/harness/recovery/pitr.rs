@@ -125,7 +125,7 @@ fn from_alert(drill: &Drill, decl: &TargetDecl) -> Outcome<Target> {
     let margin = crate::model::units::written_duration(decl.margin);
     Ok(Target {
         kind: TargetKind::Time,
-        value: time.rfc3339(),
+        value: time.postgres(),
         inclusive: true,
         timeline: decl.timeline.replace("located", "latest"),
         known_from: KnownFrom::Alert.word().into(),
@@ -140,7 +140,7 @@ fn from_fence(drill: &Drill, decl: &TargetDecl) -> Outcome<Target> {
     let fence = drill.fence.as_ref().ok_or_else(|| Error::Other("the oracle put no fence before the fault".into()))?;
     let (value, inclusive) = match decl.kind {
         TargetKind::Lsn => (fence.lsn.to_string(), false),
-        TargetKind::Time => (fence.time.rfc3339(), true),
+        TargetKind::Time => (fence.time.postgres(), true),
         TargetKind::Xid => (fence.after_xid.to_string(), false),
         TargetKind::Name | TargetKind::End => (fence.name.clone(), true),
     };

@@ -32,7 +32,7 @@ pub fn opening_vault(drill: &Drill) -> Vault {
 /// A new node of the version that the drill runs with.
 pub async fn node(drill: &Drill, name: &str) -> Outcome<Arc<Node>> {
     let _work = drill.recorder.work(Actor::Program, format!("make the {name} node"));
-    Ok(Arc::new(drill.lab.node(name, Some(drill.origin.node.version())).await?))
+    Ok(Arc::new(drill.lab.node(name, drill.origin.node.same_build()).await?))
 }
 
 /// The newest base backup that the store has.

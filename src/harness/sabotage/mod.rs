@@ -4,6 +4,27 @@
 //! A sabotage acts at the seams that this module defines, and nowhere else: the engine asks it at each, and an
 //! honest run gets the default answers.
 
+pub mod archive_skips_segment;
+pub mod archiver_survives;
+pub mod base_file_missing;
+pub mod base_of_another_cluster;
+pub mod base_page_flipped;
+pub mod endpoint_not_moved;
+pub mod foreign_timeline;
+pub mod idle_load;
+pub mod ledger_edited;
+pub mod not_found_instead_of_503;
+pub mod object_damaged;
+pub mod object_deleted;
+pub mod paused_at_target;
+pub mod recorder_stalled;
+pub mod results_unread;
+pub mod rows_removed;
+pub mod settings;
+pub mod stored_unencrypted;
+pub mod target_moved;
+pub mod wrong_key;
+
 use super::backup::basebackup_wal::{BackupNote, BaseEdit};
 use super::backup::spool::ArchiveSpool;
 use super::backup::vault::Vault;
@@ -43,6 +64,8 @@ pub enum FetchDeed {
 pub enum Point {
     /// The cluster has answered for the first time; nothing is loaded.
     Started,
+    /// The steady state was seen; the base backup comes next.
+    BeforeBackup,
     /// The base backup is in the store.
     BackedUp,
     /// The load has run for its lead time; the fault comes next.
@@ -77,6 +100,8 @@ pub struct Stage<'a> {
     pub backup: Option<&'a BackupNote>,
     /// Settings of the scenario's cluster.
     pub cluster: &'a ClusterSettings,
+    /// Whether the plan loses the whole instance.
+    pub loses_instance: bool,
     /// The run's seed.
     pub seed: u64,
     /// The ledger's file.
@@ -285,9 +310,45 @@ impl Saboteur {
     }
 }
 
+/// Records what a sabotage did.
+fn told(me: &dyn Sabotage, stage: &Stage<'_>, detail: String) {
+    stage.lab.recorder.emit(Event::Sabotaged { name: me.spec().name.into(), detail });
+}
+
 /// Every sabotage.
 pub fn all() -> Vec<Arc<dyn Sabotage>> {
-    Vec::new()
+    vec![
+        Arc::new(archive_skips_segment::SkipSegment::target()),
+        Arc::new(archive_skips_segment::SkipSegment::earlier()),
+        Arc::new(archive_skips_segment::SkipSegment::last()),
+        Arc::new(not_found_instead_of_503::NotFoundInsteadOf503),
+        Arc::new(object_damaged::ObjectDamaged::truncated()),
+        Arc::new(object_damaged::ObjectDamaged::flipped()),
+        Arc::new(base_page_flipped::BasePageFlipped::cold()),
+        Arc::new(base_page_flipped::BasePageFlipped::manifest_fits()),
+        Arc::new(base_page_flipped::BasePageFlipped::healed()),
+        Arc::new(base_file_missing::BaseFileMissing::default()),
+        Arc::new(base_of_another_cluster::BaseOfAnotherCluster::stranger()),
+        Arc::new(base_of_another_cluster::BaseOfAnotherCluster::sibling()),
+        Arc::new(foreign_timeline::ForeignTimeline),
+        Arc::new(target_moved::TargetMoved::late()),
+        Arc::new(target_moved::TargetMoved::early()),
+        Arc::new(stored_unencrypted::StoredUnencrypted),
+        Arc::new(wrong_key::WrongKey),
+        Arc::new(settings::Settings::async_commit()),
+        Arc::new(object_deleted::ObjectDeleted),
+        Arc::new(paused_at_target::PausedAtTarget),
+        Arc::new(rows_removed::RowsRemoved::table()),
+        Arc::new(rows_removed::RowsRemoved::row()),
+        Arc::new(rows_removed::RowsRemoved::dropped_before()),
+        Arc::new(endpoint_not_moved::EndpointNotMoved),
+        Arc::new(archiver_survives::ArchiverSurvives::default()),
+        Arc::new(ledger_edited::LedgerEdited),
+        Arc::new(settings::Settings::fsync_off()),
+        Arc::new(idle_load::IdleLoad),
+        Arc::new(recorder_stalled::RecorderStalled),
+        Arc::new(results_unread::ResultsUnread),
+    ]
 }
 
 /// A sabotage by name.

@@ -315,6 +315,11 @@ pub async fn connect(address: std::net::SocketAddr, login: &Login) -> Result<tok
 pub fn classify_log(log: &str) -> (FailureClass, String) {
     let last = log.lines().rev().find(|l| l.contains("FATAL:") || l.contains("PANIC:")).unwrap_or("no reason in its log");
     let words = last.split_once("FATAL:  ").or_else(|| last.split_once("PANIC:  ")).map_or(last, |(_, w)| w).trim().to_string();
+    // The cause of these stands in the line before.
+    let words = match (words.contains("contains errors"), log.lines().rev().skip_while(|l| !l.contains("FATAL:")).nth(1)) {
+        (true, Some(before)) => format!("{words}: {}", before.split_once("LOG:  ").map_or(before, |(_, w)| w)),
+        _ => words,
+    };
     let class = if log.contains("WAL file is from different database system") {
         FailureClass::WrongCluster
     } else if words.contains("recovery ended before configured recovery target was reached") {

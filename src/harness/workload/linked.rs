@@ -175,6 +175,12 @@ impl Linked {
     }
 }
 
+impl Drop for Linked {
+    fn drop(&mut self) {
+        self.counting.abort();
+    }
+}
+
 /// Which instance answers: its system identifier and the start of its postmaster in microseconds, the start number
 /// within which a transaction id counts.
 pub const INSTANCE_SQL: &str =
