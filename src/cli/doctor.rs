@@ -39,7 +39,8 @@ pub fn run(_args: &DoctorArgs, out: &mut Out) -> Exit {
     let docker_ready = runtime(out).is_some_and(|r| r.block_on(docker_lab(&mut all)));
     tools(&mut all);
     if out.json() {
-        let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, "local": local_ready, "docker": docker_ready, "findings": all})).unwrap_or_default();
+        let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, "local": local_ready, "docker": docker_ready, "findings": all}))
+            .unwrap_or_default();
         out.data(&(text + "\n"));
     } else {
         let style = out.style();
@@ -76,7 +77,11 @@ fn local(all: &mut Vec<Finding>) -> bool {
         Ok(base) => {
             let free = free_bytes(&base).map_or("unknown".into(), human_size);
             if is_tmpfs(&base) {
-                all.push(lacks("scratch directory", format!("{} is on a memory file system: runs there are inconclusive", base.display()), "`--scratch DIR` on a disk"));
+                all.push(lacks(
+                    "scratch directory",
+                    format!("{} is on a memory file system: runs there are inconclusive", base.display()),
+                    "`--scratch DIR` on a disk",
+                ));
             } else {
                 all.push(has("scratch directory", format!("{}, {free} free", base.display())));
             }
@@ -101,7 +106,11 @@ async fn docker_lab(all: &mut Vec<Finding>) -> bool {
                 let found = of(words);
                 match found.is_empty() {
                     false => all.push(has(what, found.join(", "))),
-                    true => all.push(lacks(what, "none is here; it is pulled at the first drill", format!("`docker pull {}`, or `{option} IMAGE`", default.replace("{version}", "17")))),
+                    true => all.push(lacks(
+                        what,
+                        "none is here; it is pulled at the first drill",
+                        format!("`docker pull {}`, or `{option} IMAGE`", default.replace("{version}", "17")),
+                    )),
                 }
             }
             true
@@ -114,7 +123,10 @@ async fn docker_lab(all: &mut Vec<Finding>) -> bool {
 }
 
 fn tools(all: &mut Vec<Finding>) {
-    let known = [("minio", "MinIO on the local lab", "the embedded store is used without it"), ("ipcrm", "removing shared memory of killed servers", "Debian: `apt-get install util-linux`")];
+    let known = [
+        ("minio", "MinIO on the local lab", "the embedded store is used without it"),
+        ("ipcrm", "removing shared memory of killed servers", "Debian: `apt-get install util-linux`"),
+    ];
     for (program, why, add) in known {
         match which(program) {
             Some(path) => all.push(has(program, path.display().to_string())),

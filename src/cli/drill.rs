@@ -480,4 +480,3 @@ async fn progress(mut events: mpsc::UnboundedReceiver<Stamped>, mut shown: Progr
         }
     }
 }
-

@@ -23,7 +23,8 @@ pub fn run(args: &ExplainArgs, out: &mut Out) -> Exit {
     let pages = pages(&args.id, &catalog);
     if pages.is_empty() {
         let known = known(&catalog);
-        let hint = did_you_mean(&args.id, known.iter().map(String::as_str)).map_or("`passmuster list` names what there is".to_string(), |near| format!("did you mean `{near}`?"));
+        let hint = did_you_mean(&args.id, known.iter().map(String::as_str))
+            .map_or("`passmuster list` names what there is".to_string(), |near| format!("did you mean `{near}`?"));
         out.error(&format!("nothing is called `{}`", args.id), Some(&hint));
         return Exit::Usage;
     }
@@ -53,7 +54,15 @@ fn pages(id: &str, catalog: &Catalog) -> Vec<String> {
     }
     if let Some(s) = catalog.sabotage(id) {
         let scenarios = s.scenarios.join(", ");
-        pages.push(format!("{} (sabotage)\n\n{}\nIt must end {:?}, caught by one of: {}\nIn the scenarios: {scenarios}\nTry it: passmuster drill {} --sabotage {}\n", s.name, s.summary, s.consequence, s.caught_by.join(", "), s.scenarios.first().unwrap_or(&""), s.name));
+        pages.push(format!(
+            "{} (sabotage)\n\n{}\nIt must end {:?}, caught by one of: {}\nIn the scenarios: {scenarios}\nTry it: passmuster drill {} --sabotage {}\n",
+            s.name,
+            s.summary,
+            s.consequence,
+            s.caught_by.join(", "),
+            s.scenarios.first().unwrap_or(&""),
+            s.name
+        ));
     }
     if let Some(e) = catalog.expectations.iter().find(|e| e.id == id) {
         let when = if e.always { "Judged in every run to which it applies." } else { "Judged where a scenario lists it under `expect`." };

@@ -75,8 +75,11 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
         let cancel = signals();
         for r in &ready {
             let name = r.scenario.name.as_str();
-            let mine: Vec<&SabotageSpec> =
-                catalog.sabotages.iter().filter(|s| s.scenarios.contains(&name) && (args.only.is_empty() || args.only.iter().any(|o| o == s.name))).collect();
+            let mine: Vec<&SabotageSpec> = catalog
+                .sabotages
+                .iter()
+                .filter(|s| s.scenarios.contains(&name) && (args.only.is_empty() || args.only.iter().any(|o| o == s.name)))
+                .collect();
             if mine.is_empty() {
                 continue;
             }
@@ -127,8 +130,15 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
 /// Killed if it acted, ended as it must, and one of what it names was red (or said the healing). Caught by anything else,
 /// or by an error of the harness, it survived.
 fn fate(scenario: &str, spec: &SabotageSpec, view: Option<&RunView>) -> Fate {
-    let mut f =
-        Fate { scenario: scenario.into(), sabotage: spec.name.into(), fate: "survived", by: Vec::new(), seen: Vec::new(), outcome: "error".into(), why: None };
+    let mut f = Fate {
+        scenario: scenario.into(),
+        sabotage: spec.name.into(),
+        fate: "survived",
+        by: Vec::new(),
+        seen: Vec::new(),
+        outcome: "error".into(),
+        why: None,
+    };
     let Some(view) = view else {
         f.why = Some("there is no evidence of the run".into());
         return f;
@@ -137,9 +147,17 @@ fn fate(scenario: &str, spec: &SabotageSpec, view: Option<&RunView>) -> Fate {
     f.outcome = v.outcome.word().into();
     f.seen = v.judgements.iter().filter(|j| j.outcome != Outcome::Pass).map(|j| j.id.clone()).chain(v.failures.iter().cloned()).collect();
     let red: BTreeSet<&str> = match spec.consequence {
-        Consequence::Fail => v.judgements.iter().filter(|j| j.outcome == Outcome::Fail).map(|j| j.id.as_str()).chain(v.failures.iter().map(String::as_str)).collect(),
+        Consequence::Fail => {
+            v.judgements.iter().filter(|j| j.outcome == Outcome::Fail).map(|j| j.id.as_str()).chain(v.failures.iter().map(String::as_str)).collect()
+        }
         Consequence::Inconclusive => v.judgements.iter().filter(|j| j.outcome == Outcome::Inconclusive).map(|j| j.id.as_str()).collect(),
-        Consequence::Healed => if v.healed.is_empty() { BTreeSet::new() } else { BTreeSet::from(["healed"]) },
+        Consequence::Healed => {
+            if v.healed.is_empty() {
+                BTreeSet::new()
+            } else {
+                BTreeSet::from(["healed"])
+            }
+        }
     };
     f.by = spec.caught_by.iter().filter(|c| red.contains(*c)).map(|c| c.to_string()).collect();
     let ended_as_it_must = match spec.consequence {

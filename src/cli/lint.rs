@@ -83,7 +83,11 @@ fn walk(path: &Path, sources: &mut Sources, diags: &mut Diagnostics) -> Vec<Path
         let Ok(real) = next.canonicalize() else { continue };
         if !seen.insert(real) {
             let id = sources.add(next.display().to_string(), "");
-            let d = Diagnostic::new(Code::Cycle, format!("{} leads back to a directory that was read already", next.display()), Span { source: id, start: 0, end: 0 });
+            let d = Diagnostic::new(
+                Code::Cycle,
+                format!("{} leads back to a directory that was read already", next.display()),
+                Span { source: id, start: 0, end: 0 },
+            );
             diags.push(d.help("remove the link"));
             continue;
         }

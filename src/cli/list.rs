@@ -30,7 +30,10 @@ pub fn run(args: &ListArgs, out: &mut Out) -> Exit {
         return Exit::Usage;
     };
     if out.json() {
-        let objects: Vec<_> = rows.iter().map(|r| headings.iter().zip(r).map(|(h, c)| (h.to_string(), serde_json::Value::from(c.clone()))).collect::<serde_json::Map<_, _>>()).collect();
+        let objects: Vec<_> = rows
+            .iter()
+            .map(|r| headings.iter().zip(r).map(|(h, c)| (h.to_string(), serde_json::Value::from(c.clone()))).collect::<serde_json::Map<_, _>>())
+            .collect();
         let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, (args.what.as_str()): objects})).unwrap_or_default();
         out.data(&(text + "\n"));
         return Exit::Ok;
@@ -66,7 +69,9 @@ fn rows(what: &str, catalog: &Catalog) -> Option<Rows> {
             Some((&["name", "must end", "caught by", "what"], catalog.sabotages.iter().map(row).collect()))
         }
         "expectations" => {
-            let row = |e: &crate::model::catalog::ExpectationSpec| vec![e.id.into(), if e.always { "always" } else { "on request" }.into(), e.summary.into()];
+            let row = |e: &crate::model::catalog::ExpectationSpec| {
+                vec![e.id.into(), if e.always { "always" } else { "on request" }.into(), e.summary.into()]
+            };
             Some((&["id", "judged", "what must hold"], catalog.expectations.iter().map(row).collect()))
         }
         "codes" => {

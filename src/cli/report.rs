@@ -34,7 +34,8 @@ pub fn run(args: &ReportArgs, out: &mut Out) -> Exit {
         };
         let view = verify::recompute(&record);
         if let Some(file) = &args.html {
-            let written = report::html::run(&record, &view).and_then(|page| std::fs::write(file, page).map_err(|e| format!("write {}: {e}", file.display())));
+            let written =
+                report::html::run(&record, &view).and_then(|page| std::fs::write(file, page).map_err(|e| format!("write {}: {e}", file.display())));
             if let Err(e) = written {
                 out.error(&e, None);
                 return Exit::Internal;

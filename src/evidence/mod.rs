@@ -1,5 +1,5 @@
 //! What is kept of a run, and how it is checked again with nothing running.
 
 pub mod bundle;
-pub mod view;
 pub mod verify;
+pub mod view;

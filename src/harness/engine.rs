@@ -167,7 +167,9 @@ async fn body(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outcom
         }
         let done = match &step.action {
             Action::Fault { kind, params, .. } => inject(&mut drill, i, kind, params).await,
-            Action::Detect { probe, within, every, needed, of, params } => detect(&mut drill, i, probe, params, *within, *every, (*needed, *of)).await,
+            Action::Detect { probe, within, every, needed, of, params } => {
+                detect(&mut drill, i, probe, params, *within, *every, (*needed, *of)).await
+            }
             Action::Recover { kind, within, target, .. } => {
                 let limit = *within;
                 let work = recover(&mut drill, i, kind, target.as_ref());
@@ -204,7 +206,10 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
     objects.create().await?;
     backups.create().await?;
     if store.profile == "embedded" {
-        recorder.emit(Event::Knob { name: "embedded store".into(), why: "it does not sync what it stores: what it acknowledged survives the faults of this scenario, not a loss of power".into() });
+        recorder.emit(Event::Knob {
+            name: "embedded store".into(),
+            why: "it does not sync what it stores: what it acknowledged survives the faults of this scenario, not a loss of power".into(),
+        });
     }
     recorder.phase("start the database");
     let decl = scenario.systems.get(&scenario.backup.of).ok_or_else(|| Error::Other("the scenario has no database".into()))?;
@@ -212,7 +217,10 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
     let cluster = ClusterSettings::from_params(&decl.params)?;
     let node = Arc::new(lab.node(&scenario.backup.of, version.as_deref()).await?);
     if node.on_tmpfs() {
-        recorder.emit(Event::Knob { name: "tmpfs".into(), why: "the scratch directory is on a memory file system: choose another with --scratch".into() });
+        recorder.emit(Event::Knob {
+            name: "tmpfs".into(),
+            why: "the scratch directory is on a memory file system: choose another with --scratch".into(),
+        });
     }
     ArchiveSpool::prepare(&node)?;
     let mut origin = Instance::init(node.clone(), Role::Origin, &format!("{}-origin", plan.run), &cluster, recorder.clone()).await?;
@@ -382,7 +390,12 @@ async fn inject(drill: &mut Drill, step: usize, kind: &str, params: &Params) -> 
     drill.recorder.phase(format!("fault: {kind}"));
     let fault = fault::ALL.iter().find(|f| f.spec.name == kind).ok_or_else(|| Error::Other(format!("there is no fault `{kind}`")))?;
     drill.look_at_clock().await?;
-    if drill.scenario.steps.iter().any(|s| matches!(&s.action, Action::Recover { target: Some(t), .. } if t.known_from == KnownFrom::Oracle && t.before_step == step)) {
+    if drill
+        .scenario
+        .steps
+        .iter()
+        .any(|s| matches!(&s.action, Action::Recover { target: Some(t), .. } if t.known_from == KnownFrom::Oracle && t.before_step == step))
+    {
         put_fence(drill).await?;
     }
     drill.sync()?;
@@ -421,7 +434,15 @@ async fn put_fence(drill: &mut Drill) -> Outcome<()> {
     Ok(())
 }
 
-async fn detect(drill: &mut Drill, step: usize, name: &str, params: &Params, within: Duration, every: Duration, k_of_n: (usize, usize)) -> Outcome<()> {
+async fn detect(
+    drill: &mut Drill,
+    step: usize,
+    name: &str,
+    params: &Params,
+    within: Duration,
+    every: Duration,
+    k_of_n: (usize, usize),
+) -> Outcome<()> {
     let probe = probe::find(name)?;
     drill.recorder.phase(format!("detect: {name}"));
     let work = drill.recorder.work(Actor::Monitor, format!("`{name}` asked every {}", human_duration(every)));
@@ -489,7 +510,14 @@ async fn first_read(drill: &Drill, step: usize, expected: &str) -> Outcome<()> {
         if who != expected {
             return elsewhere(drill, begun, &who);
         }
-        drill.recorder.emit_at(at, Event::Moment { moment: Moment::Read, step: Some(step), proof: format!("{} rows of the presence table were counted", row.get::<_, i64>(2)) });
+        drill.recorder.emit_at(
+            at,
+            Event::Moment {
+                moment: Moment::Read,
+                step: Some(step),
+                proof: format!("{} rows of the presence table were counted", row.get::<_, i64>(2)),
+            },
+        );
         Ok(Some(()))
     })
     .await
@@ -513,7 +541,11 @@ async fn first_write(drill: &Drill, step: usize) -> Outcome<()> {
         let (c, n) = (client as i32, seq as i64);
         match second.query_opt("SELECT 1 FROM presence WHERE c = $1 AND n = $2", &[&c, &n]).await {
             Ok(Some(_)) => {
-                drill.recorder.moment(Moment::Write, Some(step), format!("operation {client}.{seq} was acknowledged, and a second connection read it"));
+                drill.recorder.moment(
+                    Moment::Write,
+                    Some(step),
+                    format!("operation {client}.{seq} was acknowledged, and a second connection read it"),
+                );
                 Ok(Some(()))
             }
             _ => Ok(None),
@@ -586,7 +618,9 @@ async fn structure(drill: &Drill) -> Outcome<()> {
     for (check, sql) in checks {
         let answer = client.query_one(sql, &[]).await;
         let (ok, detail) = match &answer {
-            Ok(row) if check.ends_with("tables") && !check.contains("indexes") => (row.get::<_, i64>(0) == 0, format!("{} corruptions reported", row.get::<_, i64>(0))),
+            Ok(row) if check.ends_with("tables") && !check.contains("indexes") => {
+                (row.get::<_, i64>(0) == 0, format!("{} corruptions reported", row.get::<_, i64>(0)))
+            }
             Ok(row) => (true, format!("{} indexes", row.get::<_, i64>(0))),
             Err(e) => (false, e.as_db_error().map_or_else(|| e.to_string(), |d| d.message().to_string())),
         };
@@ -627,7 +661,7 @@ async fn inspect_objects(drill: &Drill) -> Outcome<()> {
         for listed in drill.vault.list(kind).await? {
             let head = drill.vault.bucket.head_bytes(&listed.key, 64).await?;
             let opened = match listed.bytes <= SMALL {
-                true => Some(drill.vault.read(&listed.key).await.is_ok()),
+                true => Some(drill.vault.check(&listed.key).await.is_ok()),
                 false => None,
             };
             drill.recorder.emit(Event::ObjectInspected { key: listed.key, cipher: cipher_of(&head).into(), opened });

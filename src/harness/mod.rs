@@ -3,24 +3,24 @@
 //! This room knows no outcome and no output format: it emits events ([`crate::model::event`]) and writes the
 //! raw record of a run. It never judges.
 
+pub mod backup;
+pub mod drill;
+pub mod endpoint;
+pub mod engine;
 pub mod error;
+pub mod fault;
 pub mod lab;
+pub mod locate;
+pub mod probe;
 pub mod process;
+pub mod readback;
 pub mod recorder;
+pub mod recovery;
+pub mod sabotage;
+pub mod secret;
 pub mod store;
 pub mod system;
-pub mod endpoint;
 pub mod workload;
-pub mod backup;
-pub mod locate;
-pub mod readback;
-pub mod sabotage;
-pub mod drill;
-pub mod fault;
-pub mod probe;
-pub mod recovery;
-pub mod engine;
-pub mod secret;
 
 use crate::model::catalog::Catalog;
 

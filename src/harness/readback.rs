@@ -42,7 +42,14 @@ impl ReadbackFile {
 }
 
 /// Reads every ledgered row, the base data and every object. `client` is connected where the clients connect.
-pub async fn read_all(role: &str, instance: &str, client: &mut Client, objects: Option<&Bucket>, path: &Path, recorder: &Arc<Recorder>) -> Outcome<()> {
+pub async fn read_all(
+    role: &str,
+    instance: &str,
+    client: &mut Client,
+    objects: Option<&Bucket>,
+    path: &Path,
+    recorder: &Arc<Recorder>,
+) -> Outcome<()> {
     let mut file = ReadbackFile::create(path)?;
     let from = recorder.now();
     file.line(&ReadLine::Head { role: role.into(), instance: instance.into(), from })?;

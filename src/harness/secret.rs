@@ -10,7 +10,9 @@ use crate::model::params::SecretRef;
 pub fn resolve(reference: &SecretRef, recorder: &Recorder) -> Outcome<Option<String>> {
     let text = match reference {
         SecretRef::Ephemeral => return Ok(None),
-        SecretRef::Env(name) => std::env::var(name).map_err(|_| missing(format!("the environment has no {name}, which the file names as a secret"), format!("set {name}, or use another reference")))?,
+        SecretRef::Env(name) => std::env::var(name).map_err(|_| {
+            missing(format!("the environment has no {name}, which the file names as a secret"), format!("set {name}, or use another reference"))
+        })?,
         SecretRef::File(path) => std::fs::read_to_string(path).doing(|| format!("read the secret in {path}"))?,
     };
     let text = text.trim_end_matches(['\n', '\r']).to_string();

@@ -26,17 +26,29 @@ pub fn scenario(s: &Scenario, diags: &mut Diagnostics) {
     let worst = worst_case_loss(timeout);
     if loses_instance && worst > rpo {
         diags.push(
-            Diagnostic::new(Code::RpoBelowWorstCase, format!("a loss of up to {} is possible, {} is promised", written_duration(worst), written_duration(rpo)), rpo_span)
-                .label("promised here")
-                .also(db.params.span("archive_timeout").unwrap_or(db.span), "segments leave the instance this often")
-                .note(format!("{} archive interval + {} until the switch is noticed + time to durable (counted as 0)", written_duration(timeout), written_duration(SWITCH_GRANULARITY)))
-                .help(format!("promise at least {}, or lower `archive_timeout`, or replicate synchronously", written_duration(worst))),
+            Diagnostic::new(
+                Code::RpoBelowWorstCase,
+                format!("a loss of up to {} is possible, {} is promised", written_duration(worst), written_duration(rpo)),
+                rpo_span,
+            )
+            .label("promised here")
+            .also(db.params.span("archive_timeout").unwrap_or(db.span), "segments leave the instance this often")
+            .note(format!(
+                "{} archive interval + {} until the switch is noticed + time to durable (counted as 0)",
+                written_duration(timeout),
+                written_duration(SWITCH_GRANULARITY)
+            ))
+            .help(format!("promise at least {}, or lower `archive_timeout`, or replicate synchronously", written_duration(worst))),
         );
     }
     if s.workload.params.duration("lead").is_zero() {
         diags.push(
-            Diagnostic::new(Code::NothingBeforeFault, "no write would lie between the backup and the fault", s.workload.params.span("lead").unwrap_or(s.workload.span))
-                .help("set `lead` to some seconds: loss is measured from acknowledged writes"),
+            Diagnostic::new(
+                Code::NothingBeforeFault,
+                "no write would lie between the backup and the fault",
+                s.workload.params.span("lead").unwrap_or(s.workload.span),
+            )
+            .help("set `lead` to some seconds: loss is measured from acknowledged writes"),
         );
     }
 }

@@ -230,10 +230,7 @@ impl<'n> Fields<'n> {
         let found = self.opt(key);
         if found.is_none() {
             let start = Span { end: self.span.start + 1, ..self.span };
-            r.push(
-                Diagnostic::new(Code::MissingKey, format!("{} needs `{key}`", self.what), start)
-                    .help(format!("add `{key}: {example}`")),
-            );
+            r.push(Diagnostic::new(Code::MissingKey, format!("{} needs `{key}`", self.what), start).help(format!("add `{key}: {example}`")));
         }
         found
     }

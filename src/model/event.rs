@@ -168,7 +168,9 @@ impl FailureClass {
     pub fn advice(self) -> &'static str {
         match self {
             FailureClass::DamageNotFound => "widen the range of the archive that is searched, or give the target by time",
-            FailureClass::ArchiveGap => "find out why the segment is missing; take a new base backup now, since nothing after the gap can be recovered from the old one",
+            FailureClass::ArchiveGap => {
+                "find out why the segment is missing; take a new base backup now, since nothing after the gap can be recovered from the old one"
+            }
             FailureClass::TargetNotReached => "check that the archive reaches beyond the target, and that the target is on this timeline",
             FailureClass::TargetBeforeBackup => "restore from an older base backup",
             FailureClass::ObjectCorrupt => "restore from another copy or an older base backup; find out what changes stored objects",

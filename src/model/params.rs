@@ -3,8 +3,8 @@
 
 use super::decode::Reader;
 use super::source::{Span, Spanned};
-use super::yaml::{Kind, Node};
 use super::units;
+use super::yaml::{Kind, Node};
 use serde::Serialize;
 use serde::ser::Serializer;
 use std::collections::BTreeMap;
@@ -90,7 +90,9 @@ impl SecretRef {
             return Some(SecretRef::Ephemeral);
         }
         match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => Some(SecretRef::Env(name.into())),
+            Some(("env", name)) if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+                Some(SecretRef::Env(name.into()))
+            }
             Some(("file", path)) if !path.is_empty() => Some(SecretRef::File(path.into())),
             _ => None,
         }
@@ -328,11 +330,7 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
 pub fn read_params(r: &mut Reader<'_>, fields: &mut super::decode::Fields<'_>, specs: &[ParamSpec]) -> Params {
     let mut params = Params::default();
     for spec in specs {
-        let node = if spec.default.is_none() && !spec.optional {
-            fields.req(r, spec.name, example(spec.kind))
-        } else {
-            fields.opt(spec.name)
-        };
+        let node = if spec.default.is_none() && !spec.optional { fields.req(r, spec.name, example(spec.kind)) } else { fields.opt(spec.name) };
         let span = node.map_or(fields.span, |n| n.span);
         let value = match node {
             Some(node) => read_value(r, node, spec.kind),

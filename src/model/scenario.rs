@@ -369,7 +369,8 @@ impl Validator<'_> {
 
     fn step(&self, r: &mut Reader<'_>, node: &Node, systems: &BTreeMap<String, SystemDecl>, earlier: &[Step]) -> Option<Step> {
         let mut f = r.fields(node, "a step")?;
-        let actions: Vec<&(Spanned<String>, Node)> = f.all().iter().filter(|(k, _)| ["fault", "detect", "recover"].contains(&k.value.as_str())).collect();
+        let actions: Vec<&(Spanned<String>, Node)> =
+            f.all().iter().filter(|(k, _)| ["fault", "detect", "recover"].contains(&k.value.as_str())).collect();
         let [(key, value)] = actions.as_slice() else {
             r.push(
                 Diagnostic::new(Code::BadStep, "a step is exactly one of `fault`, `detect`, `recover`", node.span)
@@ -600,7 +601,8 @@ fn override_one(node: &mut Node, set: &str, sources: &Sources, diags: &mut Diagn
     let mut paths = Vec::new();
     collect(node, &mut Vec::new(), &mut paths);
     let wanted: Vec<&str> = path.split('.').collect();
-    let matches: Vec<&Vec<String>> = paths.iter().filter(|p| p.len() >= wanted.len() && p[p.len() - wanted.len()..].iter().zip(&wanted).all(|(a, b)| a == b)).collect();
+    let matches: Vec<&Vec<String>> =
+        paths.iter().filter(|p| p.len() >= wanted.len() && p[p.len() - wanted.len()..].iter().zip(&wanted).all(|(a, b)| a == b)).collect();
     match matches.as_slice() {
         [one] => {
             if let Some(slot) = slot(node, one) {
@@ -629,7 +631,9 @@ fn override_one(node: &mut Node, set: &str, sources: &Sources, diags: &mut Diagn
         several => {
             let all: Vec<String> = several.iter().map(|p| p.join(".")).collect();
             let words: Vec<&str> = all.iter().map(String::as_str).collect();
-            diags.push(Diagnostic::new(Code::BadSetting, format!("`{path}` names several settings"), whole).help(format!("say which: {}", listed(&words))));
+            diags.push(
+                Diagnostic::new(Code::BadSetting, format!("`{path}` names several settings"), whole).help(format!("say which: {}", listed(&words))),
+            );
         }
     }
 }

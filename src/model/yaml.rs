@@ -172,8 +172,7 @@ impl Builder {
                     Some(_) => return Err(self.too_many(span)),
                     None => {
                         return Err(Box::new(
-                            Diagnostic::new(Code::Bomb, "an alias inside of what it names", span)
-                                .help("write the value out where it is needed"),
+                            Diagnostic::new(Code::Bomb, "an alias inside of what it names", span).help("write the value out where it is needed"),
                         ));
                     }
                 },
@@ -196,9 +195,7 @@ impl Builder {
                     None => match node.kind {
                         Kind::Scalar { text, .. } => *key = Some(Spanned::new(text, node.span)),
                         _ => {
-                            return Err(Box::new(
-                                Diagnostic::new(Code::WrongType, "a key must be text", node.span).help("quote it"),
-                            ));
+                            return Err(Box::new(Diagnostic::new(Code::WrongType, "a key must be text", node.span).help("quote it")));
                         }
                     },
                 },

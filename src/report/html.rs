@@ -23,7 +23,12 @@ pub fn run(record: &Record, view: &RunView) -> Result<String, String> {
     let held: Vec<_> = v.judgements.iter().filter(|j| j.outcome == Outcome::Pass).collect();
     let unmet: Vec<_> = v.judgements.iter().filter(|j| j.outcome != Outcome::Pass).collect();
     let fault = v.times.fault.map_or(0, |t| t.0);
-    let phases: Vec<_> = v.times.phases.iter().map(|p| context! { name => p.name.as_str(), at => p.from.0.saturating_sub(fault), took => p.to.0 - p.from.0 }).collect();
+    let phases: Vec<_> = v
+        .times
+        .phases
+        .iter()
+        .map(|p| context! { name => p.name.as_str(), at => p.from.0.saturating_sub(fault), took => p.to.0 - p.from.0 })
+        .collect();
     let rendered = template.render(context! {
         style => STYLE,
         style_hash => sha256_base64(STYLE.as_bytes()),

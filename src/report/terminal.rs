@@ -100,7 +100,9 @@ fn figures(v: &Verdict, style: Style) -> String {
 /// What was judged: everything that is not a plain pass, and the promises in any case.
 fn judged(v: &Verdict, style: Style) -> String {
     let mut t = table::table(&[" judged", "outcome", "measured", "promised"], style);
-    let promise = |j: &&Judgement| j.promised.is_some() || j.outcome != Outcome::Pass || ["recovery", "exact", "control-restore-differs"].contains(&j.id.as_str());
+    let promise = |j: &&Judgement| {
+        j.promised.is_some() || j.outcome != Outcome::Pass || ["recovery", "exact", "control-restore-differs"].contains(&j.id.as_str())
+    };
     let (shown, rest): (Vec<&Judgement>, Vec<&Judgement>) = v.judgements.iter().partition(promise);
     for j in shown {
         let mut measured = j.measured.clone();
@@ -144,7 +146,11 @@ pub fn repeated(views: &[RunView], style: Style) -> String {
     let name = first.plan.as_ref().map_or("?", |p| p.scenario.as_str());
     let mut out = format!("\n{} {} runs, {passed} passed, {failures} did not\n", style.bold(name), n);
     let bound = stats::pass_rate_at_least(n, failures);
-    out.push_str(&format!("  at 95 % confidence at least {:.1} % of such runs pass; 95 % would need {} runs without a miss\n", bound * 100.0, stats::runs_needed(0.95, 0)));
+    out.push_str(&format!(
+        "  at 95 % confidence at least {:.1} % of such runs pass; 95 % would need {} runs without a miss\n",
+        bound * 100.0,
+        stats::runs_needed(0.95, 0)
+    ));
     let mut t = table::table(&[" figure", "n", "min", "median", "max", "p95"], style);
     let mut row = |name: &str, values: Vec<u64>| {
         if let Some(Spread { n, min, median, max, p95 }) = stats::spread(&values) {

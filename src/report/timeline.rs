@@ -35,7 +35,11 @@ impl Scale {
 /// From two seconds before the fault to a little after the last phase of the recovery.
 fn window(record: &Record, verdict: &Verdict) -> Option<Scale> {
     let fault = verdict.times.fault?;
-    let last = [verdict.times.verified, record.moment(Moment::SteadyAgain), verdict.times.phases.iter().map(|p| p.to).filter(|t| verdict.times.verified.is_none_or(|v| *t <= v)).max()];
+    let last = [
+        verdict.times.verified,
+        record.moment(Moment::SteadyAgain),
+        verdict.times.phases.iter().map(|p| p.to).filter(|t| verdict.times.verified.is_none_or(|v| *t <= v)).max(),
+    ];
     let last = last.into_iter().flatten().max().or(record.events.last().map(|e| e.t))?;
     let from = fault - Duration::from_secs(2);
     let to = last + Duration::from_millis(200);
@@ -66,8 +70,13 @@ pub fn svg(record: &Record, verdict: &Verdict) -> String {
 }
 
 fn describe(v: &Verdict) -> String {
-    let rto = v.times.verified_rto_ns.map_or("was never verified".into(), |n| format!("was verified {} after the fault", human_duration(Duration::from_nanos(n))));
-    format!("Timeline: acknowledged and failed writes per 100 milliseconds around the fault; the recovery {rto}. The phases are listed in the table below.")
+    let rto = v
+        .times
+        .verified_rto_ns
+        .map_or("was never verified".into(), |n| format!("was verified {} after the fault", human_duration(Duration::from_nanos(n))));
+    format!(
+        "Timeline: acknowledged and failed writes per 100 milliseconds around the fault; the recovery {rto}. The phases are listed in the table below."
+    )
 }
 
 fn bars(s: &mut String, record: &Record, scale: &Scale, top: f64, height: f64) {
@@ -110,7 +119,12 @@ fn axis(s: &mut String, v: &Verdict, scale: &Scale, y: f64) {
         let x = scale.x(Stamp((fault.0 as f64 + seconds * 1e9).max(0.0) as u64));
         let label = if step < 1.0 { format!("{seconds:+.1} s") } else { format!("{seconds:+.0} s") };
         let label = if i == 0 { "0".to_string() } else { label };
-        let _ = write!(s, r#"<line class="axis" x1="{x:.1}" x2="{x:.1}" y1="{y}" y2="{}"/><text class="small" x="{x:.1}" y="{}" text-anchor="middle">{label}</text>"#, y + 4.0, y + 16.0);
+        let _ = write!(
+            s,
+            r#"<line class="axis" x1="{x:.1}" x2="{x:.1}" y1="{y}" y2="{}"/><text class="small" x="{x:.1}" y="{}" text-anchor="middle">{label}</text>"#,
+            y + 4.0,
+            y + 16.0
+        );
     }
 }
 
@@ -139,7 +153,11 @@ fn moments(s: &mut String, record: &Record, scale: &Scale, top: f64, height: f64
         rows_end[row] = from + width + 10.0;
         let y = top - 26.0 + row as f64 * 12.0;
         let _ = write!(s, r#"<line class="{class}" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"/>"#, y + 2.0, top + height);
-        let _ = write!(s, r#"<text class="label" x="{:.1}" y="{y:.1}" text-anchor="{anchor}">{name}</text>"#, if anchor == "start" { x + 3.0 } else { x - 3.0 });
+        let _ = write!(
+            s,
+            r#"<text class="label" x="{:.1}" y="{y:.1}" text-anchor="{anchor}">{name}</text>"#,
+            if anchor == "start" { x + 3.0 } else { x - 3.0 }
+        );
     }
 }
 
@@ -159,7 +177,9 @@ fn lane(s: &mut String, p: &Phase, scale: &Scale, y: f64) {
 /// commit order is not known.
 pub fn cut_svg(record: &Record) -> String {
     const EACH_SIDE: usize = 60;
-    let (Some(book), Some(seen), Some(lines), Some(target)) = (&record.book, &record.recovered, &record.wal, record.target()) else { return String::new() };
+    let (Some(book), Some(seen), Some(lines), Some(target)) = (&record.book, &record.recovered, &record.wal, record.target()) else {
+        return String::new();
+    };
     let order = CommitOrder::new(lines);
     let Ok(cut) = order.cut(target) else { return String::new() };
     let origin = record.instances(crate::model::event::Role::Origin).first().copied().unwrap_or_default();
@@ -176,7 +196,8 @@ pub fn cut_svg(record: &Record) -> String {
     }
     let step = (WIDTH - 40.0) / (EACH_SIDE * 2) as f64;
     let x_of = |i: usize| 20.0 + (i + EACH_SIDE - at) as f64 * step;
-    let title = format!("The cut: {} transactions before it are shown, {} after it; each mark is one transaction in commit order.", at - from, to - at);
+    let title =
+        format!("The cut: {} transactions before it are shown, {} after it; each mark is one transaction in commit order.", at - from, to - at);
     let mut s = format!(r#"<svg viewBox="0 0 {WIDTH} 74" role="img" aria-label="{0}" class="timeline"><title>{0}</title>"#, escape(&title));
     for (i, (_, present, outcome, id)) in all.iter().enumerate().take(to).skip(from) {
         let class = match (present, outcome, i < at) {
@@ -187,10 +208,20 @@ pub fn cut_svg(record: &Record) -> String {
             _ => "bad",
         };
         let state = if *present { "kept" } else { "given up" };
-        let _ = write!(s, r#"<rect class="{class}" x="{:.1}" y="26" width="{:.1}" height="24"><title>{id}: {state}</title></rect>"#, x_of(i), step - 1.5);
+        let _ =
+            write!(s, r#"<rect class="{class}" x="{:.1}" y="26" width="{:.1}" height="24"><title>{id}: {state}</title></rect>"#, x_of(i), step - 1.5);
     }
     let x = x_of(at) - 0.75;
-    let _ = write!(s, r#"<line class="fault" x1="{x:.1}" x2="{x:.1}" y1="16" y2="58"/><text class="label" x="{x:.1}" y="12" text-anchor="middle">cut: {} {}</text>"#, target.kind.word(), escape(&target.value));
-    let _ = write!(s, r#"<text class="small" x="20" y="68">kept</text><text class="small" x="{:.0}" y="68" text-anchor="end">given up</text></svg>"#, WIDTH - 20.0);
+    let _ = write!(
+        s,
+        r#"<line class="fault" x1="{x:.1}" x2="{x:.1}" y1="16" y2="58"/><text class="label" x="{x:.1}" y="12" text-anchor="middle">cut: {} {}</text>"#,
+        target.kind.word(),
+        escape(&target.value)
+    );
+    let _ = write!(
+        s,
+        r#"<text class="small" x="20" y="68">kept</text><text class="small" x="{:.0}" y="68" text-anchor="end">given up</text></svg>"#,
+        WIDTH - 20.0
+    );
     s
 }

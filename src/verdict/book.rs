@@ -169,9 +169,9 @@ impl BookReader {
 impl Book {
     /// Every operation that has an outcome: client number, client, operation number, entry.
     pub fn all(&self) -> impl Iterator<Item = (u32, &Client, u64, &Entry)> {
-        self.clients.iter().flat_map(|(c, client)| {
-            client.ops.iter().enumerate().filter_map(move |(n, entry)| entry.as_ref().map(|e| (*c, client, n as u64, e)))
-        })
+        self.clients
+            .iter()
+            .flat_map(|(c, client)| client.ops.iter().enumerate().filter_map(move |(n, entry)| entry.as_ref().map(|e| (*c, client, n as u64, e))))
     }
 
     /// One operation.
@@ -198,7 +198,19 @@ mod tests {
             let payload = short_sha(seed::payload(7, 1, n).as_bytes());
             let chain = chain_next(&last, 1, n, &payload);
             let (kind, outcome, object, why) = (OpKind::Row, *outcome, None, None);
-            seal(Line::Op(Op { client: 1, seq: n, kind, invoked: Stamp(n * 10), completed: Stamp(n * 10 + 9), outcome, xid: Some(700 + n as u32), payload, chain: chain.clone(), object, why }));
+            seal(Line::Op(Op {
+                client: 1,
+                seq: n,
+                kind,
+                invoked: Stamp(n * 10),
+                completed: Stamp(n * 10 + 9),
+                outcome,
+                xid: Some(700 + n as u32),
+                payload,
+                chain: chain.clone(),
+                object,
+                why,
+            }));
             if outcome == OpOutcome::Ok {
                 last = chain;
             }

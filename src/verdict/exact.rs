@@ -147,7 +147,17 @@ mod tests {
     }
 
     fn target(kind: TargetKind, value: &str, inclusive: bool) -> Target {
-        Target { kind, value: value.into(), inclusive, timeline: "latest".into(), known_from: "wal".into(), at: Stamp(0), found: vec![], damage: None, clock_us: None }
+        Target {
+            kind,
+            value: value.into(),
+            inclusive,
+            timeline: "latest".into(),
+            known_from: "wal".into(),
+            at: Stamp(0),
+            found: vec![],
+            damage: None,
+            clock_us: None,
+        }
     }
 
     #[test]

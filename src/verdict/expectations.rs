@@ -24,7 +24,10 @@ pub const ALL: &[(ExpectationSpec, JudgeFn)] = &[
     (spec("recovery", true, "The recovery came about, and everything was read back"), recovery),
     (spec("rto", true, "Verified recovery time, with simulated human steps, is within the objective"), rto),
     (spec("archive-loss", true, "Acknowledged before the loss and absent from a restore to the end of what survived: within `rpo`"), archive_loss),
-    (spec("slack", true, "Good writes given up because the target was not exact: within `rpo`, and none where the target was found in the log"), slack),
+    (
+        spec("slack", true, "Good writes given up because the target was not exact: within `rpo`, and none where the target was found in the log"),
+        slack,
+    ),
     (spec("rewind", true, "Good writes made after the damage and given up: within `rewind`"), rewind),
     (spec("exact", false, "Present are the operations whose commit lies before the cut, and nothing else; the destroyed table is back"), exact),
     (spec("control-restore-differs", false, "The same archive without a target shows what the target cut off"), control_differs),
@@ -34,11 +37,22 @@ pub const ALL: &[(ExpectationSpec, JudgeFn)] = &[
     (spec("no-phantoms", true, "Nothing is read back that was never attempted"), |c| odd(c, "no-phantoms", OddKind::Phantom, "none")),
     (spec("no-resurrected", true, "Nothing is read back that definitely failed"), |c| odd(c, "no-resurrected", OddKind::Resurrected, "none")),
     (spec("no-duplicates", true, "Nothing is read back twice"), |c| odd(c, "no-duplicates", OddKind::Duplicate, "none")),
-    (spec("no-hash-mismatches", true, "Every row, chain and object has the content that was written"), |c| odd(c, "no-hash-mismatches", OddKind::HashMismatch, "none")),
-    (spec("no-partial-transactions", true, "A transaction is there whole or not at all"), |c| odd(c, "no-partial-transactions", OddKind::Partial, "none")),
-    (spec("no-dangling-rows", true, "Every object that a row names is there with its content"), |c| odd(c, "no-dangling-rows", OddKind::DanglingRow, "none")),
-    (spec("no-orphan-objects", true, "Every object without a row is explained by an operation that was lost, rewound, failed or in doubt"), no_orphans),
-    (spec("tables-present", true, "Every table is there, those that the damage destroyed included"), |c| odd(c, "tables-present", OddKind::MissingTable, "all of them")),
+    (spec("no-hash-mismatches", true, "Every row, chain and object has the content that was written"), |c| {
+        odd(c, "no-hash-mismatches", OddKind::HashMismatch, "none")
+    }),
+    (spec("no-partial-transactions", true, "A transaction is there whole or not at all"), |c| {
+        odd(c, "no-partial-transactions", OddKind::Partial, "none")
+    }),
+    (spec("no-dangling-rows", true, "Every object that a row names is there with its content"), |c| {
+        odd(c, "no-dangling-rows", OddKind::DanglingRow, "none")
+    }),
+    (
+        spec("no-orphan-objects", true, "Every object without a row is explained by an operation that was lost, rewound, failed or in doubt"),
+        no_orphans,
+    ),
+    (spec("tables-present", true, "Every table is there, those that the damage destroyed included"), |c| {
+        odd(c, "tables-present", OddKind::MissingTable, "all of them")
+    }),
     (spec("base-data", true, "The base data is what was loaded, row by row"), |c| odd(c, "base-data", OddKind::BaseData, "as it was loaded")),
     (spec("readable", true, "Every relation and object could be read"), |c| odd(c, "readable", OddKind::Unreadable, "all of them")),
     (spec("kept-after-recovery", true, "What was acknowledged after the recovery is there"), kept_after_recovery),
@@ -90,7 +104,11 @@ fn rto(c: &Case<'_>) -> Option<Judgement> {
         return c.record.failures().next().map(|_| j.fail("never reached: the recovery did not come about".to_string()));
     };
     let total = measured + c.times.human_ns;
-    let shown = if c.times.human_ns > 0 { format!("{} ({} measured, {} for simulated human steps)", ns(total), ns(measured), ns(c.times.human_ns)) } else { ns(total) };
+    let shown = if c.times.human_ns > 0 {
+        format!("{} ({} measured, {} for simulated human steps)", ns(total), ns(measured), ns(c.times.human_ns))
+    } else {
+        ns(total)
+    };
     Some(if total <= promised { j.pass(shown) } else { j.fail(shown) })
 }
 
@@ -135,7 +153,11 @@ fn rewind(c: &Case<'_>) -> Option<Judgement> {
     let d = c.division.as_ref()?;
     let promised = Duration::from_nanos(c.record.plan.as_ref()?.objectives.rewind?);
     let age = d.collateral.age_at(c.times.stop?);
-    let shown = if d.collateral.transactions == 0 { "none".to_string() } else { format!("{} in {} transactions, {} bytes", human(age), d.collateral.transactions, d.collateral.bytes) };
+    let shown = if d.collateral.transactions == 0 {
+        "none".to_string()
+    } else {
+        format!("{} in {} transactions, {} bytes", human(age), d.collateral.transactions, d.collateral.bytes)
+    };
     let j = Judgement::new("rewind").promised(human(promised));
     Some(if age <= promised { j.pass(shown) } else { j.fail(shown).examples(d.collateral.examples.clone()) })
 }
@@ -198,7 +220,8 @@ fn control_differs(c: &Case<'_>) -> Option<Judgement> {
     let j = Judgement::new("control-restore-differs");
     let Some(control) = c.control() else { return Some(j.inconclusive("the control restore was not read back")) };
     let (book, recovered, instance) = (c.record.book.as_ref()?, c.record.recovered.as_ref()?, c.origin?);
-    let cut_off = book.all().filter(|(id, client, n, _)| client.instance == instance && control.present(*id, *n) && !recovered.present(*id, *n)).count();
+    let cut_off =
+        book.all().filter(|(id, client, n, _)| client.instance == instance && control.present(*id, *n) && !recovered.present(*id, *n)).count();
     let replayed_damage = c.destroyed.as_deref().is_some_and(|t| control.missing_tables.contains(t));
     let fence = c.fence.is_some().then(|| control.markers.contains("M2"));
     let shown = format!("{cut_off} transactions that the target cut off{}", if replayed_damage { ", and the damage" } else { "" });
@@ -230,7 +253,11 @@ fn no_lost_before_cut(c: &Case<'_>) -> Option<Judgement> {
         (None, Some(order)) => loss::held_and_lost(c.record.book.as_ref()?, c.seen()?, order, c.origin?),
         (None, None) => return None,
     };
-    Some(if lost.transactions == 0 { j.pass("none") } else { j.fail(format!("{} transactions that the archive held", lost.transactions)).examples(lost.examples) })
+    Some(if lost.transactions == 0 {
+        j.pass("none")
+    } else {
+        j.fail(format!("{} transactions that the archive held", lost.transactions)).examples(lost.examples)
+    })
 }
 
 fn no_holes(c: &Case<'_>) -> Option<Judgement> {
@@ -240,7 +267,11 @@ fn no_holes(c: &Case<'_>) -> Option<Judgement> {
     let seen = if c.division.is_some() { c.control()? } else { c.seen()? };
     let holes = loss::holes(book, seen, instance, |_, _, _| false);
     let count = holes.len();
-    Some(if holes.is_empty() { j.pass("none") } else { j.fail(format!("{count} lost operations ended before surviving ones began")).examples(holes.into_iter().take(5).collect()) })
+    Some(if holes.is_empty() {
+        j.pass("none")
+    } else {
+        j.fail(format!("{count} lost operations ended before surviving ones began")).examples(holes.into_iter().take(5).collect())
+    })
 }
 
 /// A violation that shows in the read-backs themselves.
@@ -271,7 +302,11 @@ fn kept_after_recovery(c: &Case<'_>) -> Option<Judgement> {
     let seen = c.seen()?;
     let lost = loss::lost_after_recovery(c.record.book.as_ref()?, seen, &seen.instance);
     let j = Judgement::new("kept-after-recovery");
-    Some(if lost.transactions == 0 { j.pass("all of it") } else { j.fail(format!("{} acknowledged by the recovered server are absent", lost.transactions)).examples(lost.examples) })
+    Some(if lost.transactions == 0 {
+        j.pass("all of it")
+    } else {
+        j.fail(format!("{} acknowledged by the recovered server are absent", lost.transactions)).examples(lost.examples)
+    })
 }
 
 fn archive_complete(c: &Case<'_>) -> Option<Judgement> {
@@ -333,10 +368,14 @@ fn one_cluster(c: &Case<'_>) -> Option<Judgement> {
     let own = *origin.first()?;
     let j = Judgement::new("one-cluster");
     if strangers.contains(own) {
-        return Some(j.fail(format!("two clusters of the run have the identifier {own}: the log of one can be replayed over the other, without an error")));
+        return Some(
+            j.fail(format!("two clusters of the run have the identifier {own}: the log of one can be replayed over the other, without an error")),
+        );
     }
     let backups = c.record.events.iter().filter_map(|e| match &e.event {
-        Event::BaseBackup { system_identifier, id, .. } if system_identifier != own => Some(format!("base backup {id} is of cluster {system_identifier}")),
+        Event::BaseBackup { system_identifier, id, .. } if system_identifier != own => {
+            Some(format!("base backup {id} is of cluster {system_identifier}"))
+        }
         _ => None,
     });
     let wrong: Vec<String> = backups.collect();
@@ -352,7 +391,10 @@ fn encrypted(c: &Case<'_>) -> Option<Judgement> {
     }
     let plain: Vec<String> = ciphers.iter().filter(|(_, cipher)| **cipher == "none").map(|(key, _)| key.to_string()).collect();
     if !plain.is_empty() {
-        return Some(j.fail(format!("{} of {} stored objects are readable without a key", plain.len(), ciphers.len())).examples(plain.into_iter().take(5).collect()));
+        return Some(
+            j.fail(format!("{} of {} stored objects are readable without a key", plain.len(), ciphers.len()))
+                .examples(plain.into_iter().take(5).collect()),
+        );
     }
     let closed = archive::unopened(c.record);
     if !closed.is_empty() {

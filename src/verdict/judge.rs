@@ -169,9 +169,20 @@ impl<'a> Case<'a> {
         });
         let faults = record.plan.iter().flat_map(|p| &p.steps).filter(|s| s.action == "fault");
         let only_crashed = faults.clone().count() > 0 && faults.clone().all(|s| s.name == "crash");
-        let destroyed = faults.clone().find(|s| s.name == "drop-table").map(|s| s.params.get("table").and_then(|t| t.as_str()).unwrap_or("ledger_b").to_string());
-        let mut case =
-            Case { record, times, origin, order: expectations::commit_order(record), fence, destroyed, division: None, archive_loss: None, resolution: None, only_crashed };
+        let destroyed =
+            faults.clone().find(|s| s.name == "drop-table").map(|s| s.params.get("table").and_then(|t| t.as_str()).unwrap_or("ledger_b").to_string());
+        let mut case = Case {
+            record,
+            times,
+            origin,
+            order: expectations::commit_order(record),
+            fence,
+            destroyed,
+            division: None,
+            archive_loss: None,
+            resolution: None,
+            only_crashed,
+        };
         case.division = case.divide();
         case.archive_loss = case.lost_with_archive();
         case.resolution = case.origin.zip(case.times.fault).zip(record.book.as_ref()).and_then(|((o, fault), book)| loss::resolution(book, o, fault));
@@ -219,7 +230,8 @@ impl<'a> Case<'a> {
 pub fn judge(record: &Record) -> Verdict {
     let case = Case::new(record);
     let asked = |id: &str| record.plan.as_ref().is_some_and(|p| p.expect.iter().any(|e| e == id));
-    let mut judgements: Vec<Judgement> = expectations::ALL.iter().filter(|(spec, _)| spec.always || asked(spec.id)).filter_map(|(_, judge)| judge(&case)).collect();
+    let mut judgements: Vec<Judgement> =
+        expectations::ALL.iter().filter(|(spec, _)| spec.always || asked(spec.id)).filter_map(|(_, judge)| judge(&case)).collect();
     let errors: Vec<(String, Option<String>)> = record.broken().map(|(m, h)| (m.to_string(), h.map(String::from))).collect();
     if errors.is_empty() {
         judgements.extend(trust::doubts(record, &case.times).into_iter().map(|d| Judgement::new(d.id).inconclusive(d.detail)));

@@ -213,7 +213,9 @@ mod tests {
         let entries: Vec<Option<Entry>> = ops
             .iter()
             .enumerate()
-            .map(|(i, (a, b, outcome, _))| Some(Entry { invoked: Stamp(*a), completed: Stamp(*b), xid: Some(i as u32), outcome: *outcome, linked: false }))
+            .map(|(i, (a, b, outcome, _))| {
+                Some(Entry { invoked: Stamp(*a), completed: Stamp(*b), xid: Some(i as u32), outcome: *outcome, linked: false })
+            })
             .collect();
         let mut book = Book { seed: 7, closed: true, ..Book::default() };
         book.clients = BTreeMap::from([(1, client(entries))]);
@@ -267,7 +269,15 @@ mod tests {
     fn what_is_rewound_divides_at_the_damage() {
         let (book, seen) = world(&[(0, 10, Ok, true), (11, 20, Ok, false), (21, 30, Ok, false), (31, 40, Ok, false), (41, 50, Unknown, true)]);
         let lines: Vec<_> = (0..4)
-            .map(|x| crate::model::wal::WalLine::Commit(crate::model::wal::Commit { lsn: Lsn(100 * (x + 1)), tli: 1, xid: x as u32, ts: Default::default(), committed: true }))
+            .map(|x| {
+                crate::model::wal::WalLine::Commit(crate::model::wal::Commit {
+                    lsn: Lsn(100 * (x + 1)),
+                    tli: 1,
+                    xid: x as u32,
+                    ts: Default::default(),
+                    committed: true,
+                })
+            })
             .collect();
         let order = CommitOrder::new(&lines);
         let cut = Cut { order: Some(&order), at: Some(Lsn(250)), damage: Some(Lsn(350)), fault: Stamp(35), drained: None };

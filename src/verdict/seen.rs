@@ -104,7 +104,14 @@ pub struct SeenReader<'b> {
 impl<'b> SeenReader<'b> {
     /// A reader that knows the ledger and how much base data was loaded.
     pub fn new(book: &'b Book, data_bytes: u64) -> SeenReader<'b> {
-        SeenReader { book, seen: Seen::default(), named: Vec::new(), object_sha: BTreeMap::new(), expected_rows: seed::base_rows(data_bytes), chains: BTreeMap::new() }
+        SeenReader {
+            book,
+            seen: Seen::default(),
+            named: Vec::new(),
+            object_sha: BTreeMap::new(),
+            expected_rows: seed::base_rows(data_bytes),
+            chains: BTreeMap::new(),
+        }
     }
 
     fn odd(&mut self, kind: OddKind, what: impl Into<String>) {
@@ -264,7 +271,8 @@ impl<'b> SeenReader<'b> {
             let needs_ledgered = Some(client.table.as_str()) != exempt && !self.seen.missing_tables.contains(&client.table);
             let has = [rows.presence > 0, rows.journal > 0, rows.ledgered > 0 || !needs_ledgered];
             if !has.iter().all(|h| *h) {
-                let lacking: Vec<&str> = [PRESENCE, JOURNAL, client.table.as_str()].into_iter().zip(has).filter(|(_, h)| !h).map(|(t, _)| t).collect();
+                let lacking: Vec<&str> =
+                    [PRESENCE, JOURNAL, client.table.as_str()].into_iter().zip(has).filter(|(_, h)| !h).map(|(t, _)| t).collect();
                 torn.push(format!("{c}.{n} lacks its row in {}", lacking.join(" and ")));
             }
         }

@@ -82,7 +82,8 @@ pub fn measure(r: &Record) -> Times {
 /// The first operation that failed or is in doubt, or the first failed attempt to connect, from the injection on.
 fn first_failure(r: &Record) -> Option<Stamp> {
     let from = r.moment(Moment::Inject)?;
-    let operations = r.book.iter().flat_map(|b| b.all()).filter(|(.., e)| e.outcome != OpOutcome::Ok && e.completed >= from).map(|(.., e)| e.completed);
+    let operations =
+        r.book.iter().flat_map(|b| b.all()).filter(|(.., e)| e.outcome != OpOutcome::Ok && e.completed >= from).map(|(.., e)| e.completed);
     let clients = r.events.iter().filter(|e| e.t >= from && matches!(e.event, Event::ClientError { .. })).map(|e| e.t);
     operations.chain(clients).min()
 }
@@ -200,7 +201,8 @@ mod tests {
 
     #[test]
     fn the_harness_own_share_is_what_no_work_covers() {
-        let r = record(vec![(100, moment(Moment::Fault)), (150, worked(90)), (160, worked(120)), (200, worked(180)), (220, moment(Moment::Verified))]);
+        let r =
+            record(vec![(100, moment(Moment::Fault)), (150, worked(90)), (160, worked(120)), (200, worked(180)), (220, moment(Moment::Verified))]);
         let t = measure(&r);
         assert_eq!(t.verified_rto_ns, Some(120));
         assert_eq!(t.harness_ns, Some(20 + 20));

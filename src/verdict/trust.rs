@@ -69,7 +69,10 @@ fn recorder(r: &Record, times: &Times) -> Vec<Doubt> {
         return Vec::new();
     }
     let human = |ns| crate::model::units::human_duration(Duration::from_nanos(ns));
-    vec![Doubt { id: "recorder-stalled", detail: format!("the recorder itself stalled for {} of the {} that were measured", human(stalled), human(measured)) }]
+    vec![Doubt {
+        id: "recorder-stalled",
+        detail: format!("the recorder itself stalled for {} of the {} that were measured", human(stalled), human(measured)),
+    }]
 }
 
 fn writes(r: &Record, times: &Times) -> Vec<Doubt> {
@@ -81,13 +84,19 @@ fn writes(r: &Record, times: &Times) -> Vec<Doubt> {
     let fault = times.fault.unwrap_or(Stamp(u64::MAX));
     let total = loss::writes_in(book, instance, Stamp(0), fault);
     if total == 0 {
-        return vec![Doubt { id: "no-acknowledged-writes", detail: "no write was acknowledged before the fault: nothing can be said about loss".into() }];
+        return vec![Doubt {
+            id: "no-acknowledged-writes",
+            detail: "no write was acknowledged before the fault: nothing can be said about loss".into(),
+        }];
     }
     // A restore proves nothing about an interval in which nobody wrote.
     let interval = plan.objectives.rpo.filter(|ns| *ns > 0).map_or(Stamp(0), |ns| fault - Duration::from_nanos(ns));
     let recent = loss::writes_in(book, instance, interval, fault);
     if recent < FEWEST_WRITES {
-        return vec![Doubt { id: "too-few-writes", detail: format!("{recent} writes were acknowledged in the last interval before the fault; {FEWEST_WRITES} are needed") }];
+        return vec![Doubt {
+            id: "too-few-writes",
+            detail: format!("{recent} writes were acknowledged in the last interval before the fault; {FEWEST_WRITES} are needed"),
+        }];
     }
     Vec::new()
 }

@@ -336,18 +336,34 @@ fn unpack(plain: &mut dyn Read, mut sink: TreeSink, recorder: &Arc<Recorder>, of
                 continue;
             }
             tar::EntryType::Regular => {}
-            other => return Err(Error::failed(FailureClass::BackupIncomplete, format!("{} is a {other:?}; tablespaces are not restored by this method", path.display()))),
+            other => {
+                return Err(Error::failed(
+                    FailureClass::BackupIncomplete,
+                    format!("{} is a {other:?}; tablespaces are not restored by this method", path.display()),
+                ));
+            }
         }
         let name = path.to_string_lossy().trim_start_matches("./").to_string();
         let size = entry.size();
-        let mut noting = Noting { inner: &mut entry, hash: Sha256::new(), size: 0, head: Vec::new(), keep: usize::from(name == "global/pg_control") * 8, error: None };
+        let mut noting = Noting {
+            inner: &mut entry,
+            hash: Sha256::new(),
+            size: 0,
+            head: Vec::new(),
+            keep: usize::from(name == "global/pg_control") * 8,
+            error: None,
+        };
         if name == MANIFEST_NAME {
             noting.read_to_end(&mut manifest).map_err(corrupt)?;
             let mut copy = manifest.as_slice();
             sink.file(&path, manifest.len() as u64, &mut copy).doing(writing)?;
             continue;
         }
-        let put = if CONFIGURATION.contains(&name.as_str()) { io::copy(&mut noting, &mut io::sink()).map(|_| ()) } else { sink.file(&path, size, &mut noting) };
+        let put = if CONFIGURATION.contains(&name.as_str()) {
+            io::copy(&mut noting, &mut io::sink()).map(|_| ())
+        } else {
+            sink.file(&path, size, &mut noting)
+        };
         if let Err(e) = put {
             // Damage of the stored object and trouble with our own disk look alike from here, but for who said it.
             return Err(if noting.error.is_some() { corrupt(e) } else { Error::Io { what: writing(), source: e } });

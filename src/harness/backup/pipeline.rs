@@ -124,7 +124,8 @@ fn peek<R: Read>(reader: &mut BufReader<R>) -> Outcome<&[u8]> {
 }
 
 fn decrypt<R: Read>(stored: R, key: &Key) -> Outcome<StreamReader<R>> {
-    let decryptor = age::Decryptor::new(stored).map_err(|e| Error::failed(FailureClass::ObjectCorrupt, format!("the object's age header cannot be read: {e}")))?;
+    let decryptor = age::Decryptor::new(stored)
+        .map_err(|e| Error::failed(FailureClass::ObjectCorrupt, format!("the object's age header cannot be read: {e}")))?;
     decryptor.decrypt(std::iter::once(&key.identity as &dyn age::Identity)).map_err(|e| match e {
         age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed => {
             Error::failed(FailureClass::WrongKey, "the object was encrypted with another key")

@@ -14,7 +14,7 @@ use super::super::sabotage::{ArchiveDeed, FetchDeed};
 use super::super::store::StoreProblem;
 use super::vault::Vault;
 use crate::model::event::{Actor, Event, FailureClass, Role};
-use crate::model::seed::sha256;
+use crate::model::seed::hex;
 use crate::model::time::Stamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -169,10 +169,10 @@ async fn serve(dir: PathBuf, vault: Vault, instance: String, stop: Arc<AtomicBoo
             let asked = recorder.now();
             let Some((name, nonce)) = request.split_once('@').map(|(a, b)| (a.to_string(), b.to_string())) else { continue };
             let path = dir.join("in").join(&request);
-            let Ok(content) = std::fs::read(&path) else { continue };
+            let Ok(hash) = hash_of(&path).await else { continue };
             *state.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
-            let answer = match archive(&vault, &name, content, &state, &instance, asked).await {
-                Ok(hash) => format!("stored {hash} {nonce}\n"),
+            let answer = match archive(&vault, &name, &path, &hash, &state, &instance, asked).await {
+                Ok(()) => format!("stored {hash} {nonce}\n"),
                 Err(e) => {
                     recorder.emit(Event::SegmentRefused { name: name.clone(), why: e.to_string() });
                     format!("refused - {nonce}\n")
@@ -196,18 +196,29 @@ fn requests(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Stores one file of the archive; the answer is the hash of what is durable.
-async fn archive(vault: &Vault, name: &str, content: Vec<u8>, state: &SpoolState, instance: &str, asked: Stamp) -> Outcome<String> {
+/// SHA-256 of a file in the spool.
+async fn hash_of(path: &Path) -> Outcome<String> {
+    let path = path.to_path_buf();
+    let hashed = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
+        let mut hash = sha2::Sha256::default();
+        std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+        Ok(hex(&sha2::Digest::finalize(hash)))
+    });
+    hashed.await.map_err(|e| Error::Other(e.to_string()))?.doing(|| "read a file of the spool".into())
+}
+
+/// Stores one file of the archive; it is durable when this returns.
+async fn archive(vault: &Vault, name: &str, path: &Path, hash: &str, state: &SpoolState, instance: &str, asked: Stamp) -> Outcome<()> {
     let recorder: &Recorder = &vault.recorder;
-    let hash = sha256(&content);
+    let conflict = || {
+        recorder.emit(Event::ArchiveConflict { name: name.into() });
+        Err(Error::Other(format!("{name} is archived already with other content")))
+    };
     let known = state.acknowledged().get(name).cloned();
     match known {
         // PostgreSQL asks again after a crash between its archiving and its own note of it.
-        Some(earlier) if earlier == hash => return Ok(hash),
-        Some(_) => {
-            recorder.emit(Event::ArchiveConflict { name: name.into() });
-            return Err(Error::Other(format!("{name} is archived already with other content")));
-        }
+        Some(earlier) if earlier == hash => return Ok(()),
+        Some(_) => return conflict(),
         None => {}
     }
     if state.lost.load(Ordering::SeqCst) {
@@ -217,22 +228,24 @@ async fn archive(vault: &Vault, name: &str, content: Vec<u8>, state: &SpoolState
     let work = vault.recorder.work(Actor::Store, format!("store {name}"));
     match vault.saboteur.archiving(name, &vault.recorder) {
         ArchiveDeed::AcknowledgeOnly => {}
-        ArchiveDeed::Store => match vault.put(&key, content, true).await {
-            Ok(_) => {}
-            Err(Error::Store(e)) if e.problem == StoreProblem::Exists => {
-                let (_, there) = vault.read(&key).await?;
-                if sha256(&there) != hash {
-                    recorder.emit(Event::ArchiveConflict { name: name.into() });
-                    return Err(Error::Other(format!("{name} is archived already with other content")));
+        ArchiveDeed::Store => {
+            let path = path.to_path_buf();
+            match vault.put_from(&key, move || std::fs::File::open(path), true).await {
+                Ok((_, stored)) if stored == hash => {}
+                Ok(_) => return Err(Error::Other(format!("{name} changed while it was stored"))),
+                Err(Error::Store(e)) if e.problem == StoreProblem::Exists => {
+                    if vault.check(&key).await? != hash {
+                        return conflict();
+                    }
                 }
+                Err(e) => return Err(e),
             }
-            Err(e) => return Err(e),
-        },
+        }
     }
     drop(work);
-    state.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), hash.clone());
-    recorder.emit(Event::SegmentAcknowledged { name: name.into(), sha256: hash.clone(), asked, instance: instance.into() });
-    Ok(hash)
+    state.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), hash.into());
+    recorder.emit(Event::SegmentAcknowledged { name: name.into(), sha256: hash.into(), asked, instance: instance.into() });
+    Ok(())
 }
 
 /// The archive as it was when a recovery began: names and sizes, complete.
@@ -352,10 +365,9 @@ async fn bring_all(dir: PathBuf, vault: Vault, names: Vec<String>, failure: Arc<
 pub async fn bring(dir: &Path, vault: &Vault, name: &str) -> Outcome<()> {
     let work = vault.recorder.work(Actor::Pipeline, format!("bring {name}"));
     let key = vault.wal_key(name);
-    let (_, content) = vault.read(&key).await?;
-    vault.recorder.emit(Event::ObjectInspected { key, cipher: String::new(), opened: Some(true) });
     let (hidden, ready) = (dir.join(format!("ready/.{name}")), dir.join("ready").join(name));
-    std::fs::write(&hidden, content).doing(|| format!("write {}", hidden.display()))?;
+    vault.fetch(&key, hidden.clone()).await?;
+    vault.recorder.emit(Event::ObjectInspected { key, cipher: String::new(), opened: Some(true) });
     super::super::lab::set_mode(&hidden, 0o644)?;
     std::fs::rename(&hidden, &ready).doing(|| format!("write {}", ready.display()))?;
     drop(work);

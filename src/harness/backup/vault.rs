@@ -1,6 +1,6 @@
 //! Where one cluster's backups lie: a bucket, a prefix that names the cluster, and the sealing of what is stored.
 
-use super::super::error::{Error, Outcome};
+use super::super::error::{Doing, Error, Outcome};
 use super::super::recorder::Recorder;
 use super::super::sabotage::Saboteur;
 use super::super::store::{Bucket, Listed, StoreProblem};
@@ -68,17 +68,29 @@ impl Vault {
 
     /// Seals and stores a small object. With `only_new`, an object that is there already is an error.
     pub async fn put(&self, key: &str, plain: Vec<u8>, only_new: bool) -> Outcome<StoredObject> {
+        self.put_from(key, move || Ok(std::io::Cursor::new(plain)), only_new).await.map(|(stored, _)| stored)
+    }
+
+    /// Seals and stores what a reader gives, as one object in one request: only the sealed bytes are held. Gives back the SHA-256
+    /// of the plain bytes, too.
+    pub async fn put_from<R: Read>(
+        &self,
+        key: &str,
+        open: impl FnOnce() -> std::io::Result<R> + Send + 'static,
+        only_new: bool,
+    ) -> Outcome<(StoredObject, String)> {
         let sealing = self.effective_sealing();
-        let sealed = tokio::task::spawn_blocking(move || {
+        let sealed = tokio::task::spawn_blocking(move || -> std::io::Result<(Vec<u8>, String)> {
             let mut sealer = Sealer::new(&sealing, Vec::new())?;
-            sealer.write_all(&plain)?;
-            sealer.finish()
+            let mut plain = Hashing { inner: open()?, hash: Default::default(), bytes: 0 };
+            std::io::copy(&mut plain, &mut sealer)?;
+            Ok((sealer.finish()?, plain.finish().0))
         });
-        let sealed: Bytes = sealed.await.map_err(|e| Error::Other(e.to_string()))?.map_err(|e| Error::Other(format!("seal {key}: {e}")))?.into();
+        let (sealed, plain_sha) = sealed.await.map_err(|e| Error::Other(e.to_string()))?.map_err(|e| Error::Other(format!("seal {key}: {e}")))?;
         let stored = StoredObject { key: key.into(), bytes: sealed.len() as u64, sha256: sha256(&sealed) };
-        self.bucket.put(key, sealed, only_new).await?;
+        self.bucket.put(key, sealed.into(), only_new).await?;
         self.recorder.emit(Event::ObjectStored { key: stored.key.clone(), bytes: stored.bytes, sha256: stored.sha256.clone() });
-        Ok(stored)
+        Ok((stored, plain_sha))
     }
 
     /// Seals and stores a stream. `fill` runs in a blocking thread and writes the plain bytes.
@@ -127,7 +139,11 @@ impl Vault {
 
     /// Reads and opens an object in a blocking thread; `drain` gets the plain bytes, and what is stored is hashed
     /// on the way.
-    pub async fn read_stream<T: Send + 'static>(&self, key: &str, drain: impl FnOnce(&mut dyn Read) -> Outcome<T> + Send + 'static) -> Outcome<(StoredObject, T)> {
+    pub async fn read_stream<T: Send + 'static>(
+        &self,
+        key: &str,
+        drain: impl FnOnce(&mut dyn Read) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<(StoredObject, T)> {
         let (body, bytes) = self.bucket.get(key).await.map_err(|e| unreadable(&e))?;
         let (sender, receiver) = mpsc::channel(4);
         let place = key.to_string();
@@ -174,6 +190,27 @@ impl Vault {
         .await
     }
 
+    /// Reads and opens an object without keeping it; gives back the SHA-256 of its plain bytes.
+    pub async fn check(&self, key: &str) -> Outcome<String> {
+        let hashed = self.read_stream(key, |plain| {
+            let mut hashing = Hashing { inner: plain, hash: Default::default(), bytes: 0 };
+            std::io::copy(&mut hashing, &mut std::io::sink()).map_err(pipeline::corrupt)?;
+            Ok(hashing.finish().0)
+        });
+        hashed.await.map(|(_, sha)| sha)
+    }
+
+    /// Reads and opens an object into a file.
+    pub async fn fetch(&self, key: &str, file: std::path::PathBuf) -> Outcome<StoredObject> {
+        let fetched = self.read_stream(key, move |plain| {
+            let name = file.display().to_string();
+            let mut out = std::fs::File::create(&file).doing(|| format!("create {name}"))?;
+            copy_telling(plain, &mut out)
+                .map_err(|(ours, e)| if ours { Error::Io { what: format!("write {name}"), source: e } } else { pipeline::corrupt(e) })
+        });
+        fetched.await.map(|(stored, ())| stored)
+    }
+
     /// Everything of a kind (`wal`, `base`), as listed.
     pub async fn list(&self, kind: &str) -> Outcome<Vec<Listed>> {
         let _work = self.recorder.work(Actor::Store, format!("list {kind}"));
@@ -194,6 +231,18 @@ fn unreadable(e: &super::super::store::StoreError) -> Error {
         _ => FailureClass::StoreUnavailable,
     };
     Error::failed(class, e.to_string())
+}
+
+/// Copies, and tells on an error whether it was the writing side's.
+fn copy_telling(from: &mut dyn Read, to: &mut dyn Write) -> Result<(), (bool, std::io::Error)> {
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        let n = from.read(&mut buffer).map_err(|e| (false, e))?;
+        if n == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..n]).map_err(|e| (true, e))?;
+    }
 }
 
 struct Hashing<R> {

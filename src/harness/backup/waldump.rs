@@ -81,7 +81,9 @@ pub fn read_record(rmgr: &str, lsn: Lsn, xid: u32, tli: u32, desc: &str, images:
     }
     let said = match rmgr {
         "Transaction" => read_end(lsn, xid, tli, desc),
-        "Storage" => desc.strip_prefix("CREATE ").and_then(|p| p.split_whitespace().next()).and_then(storage).map(|storage| Said::Create { lsn, xid, storage }),
+        "Storage" => {
+            desc.strip_prefix("CREATE ").and_then(|p| p.split_whitespace().next()).and_then(storage).map(|storage| Said::Create { lsn, xid, storage })
+        }
         "XLOG" => desc.strip_prefix("RESTORE_POINT ").map(|name| {
             let name = name.split(" blkref #").next().unwrap_or(name);
             Said::RestorePoint { lsn, name: name.trim().trim_end_matches(';').to_string() }

@@ -51,7 +51,11 @@ fn inject<'a>(drill: &'a mut Drill, step: usize, params: &'a Params) -> Boxed<'a
         drill.recorder.moment(
             Moment::Inject,
             Some(step),
-            format!("phase {:.0} % of the archive cycle, {} since the last switch", share * 100.0, since.map_or("none".into(), crate::model::units::human_duration)),
+            format!(
+                "phase {:.0} % of the archive cycle, {} since the last switch",
+                share * 100.0,
+                since.map_or("none".into(), crate::model::units::human_duration)
+            ),
         );
         // What had not been acknowledged by the store is lost with the machine.
         drill.spool.discard();

@@ -24,7 +24,9 @@ use testcontainers::bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
     models::{PortBinding, VolumeCreateRequest},
-    query_parameters::{KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions, UploadToContainerOptionsBuilder},
+    query_parameters::{
+        KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions, UploadToContainerOptionsBuilder,
+    },
 };
 use testcontainers::core::{IntoContainerPort, Mount};
 use testcontainers::runners::AsyncRunner;
@@ -159,7 +161,12 @@ pub async fn start_container(lab: &Lab, spec: ContainerSpec<'_>) -> Outcome<Cont
 pub async fn published(docker: &Docker, name: &str, port: u16) -> Outcome<SocketAddr> {
     let info = docker.inspect_container(name, None).await.map_err(docker_error("look at a container"))?;
     let ports = info.network_settings.and_then(|n| n.ports).unwrap_or_default();
-    let host_port = ports.get(&format!("{port}/tcp")).cloned().flatten().and_then(|b| b.into_iter().find_map(|b| b.host_port)).and_then(|p| p.parse::<u16>().ok());
+    let host_port = ports
+        .get(&format!("{port}/tcp"))
+        .cloned()
+        .flatten()
+        .and_then(|b| b.into_iter().find_map(|b| b.host_port))
+        .and_then(|p| p.parse::<u16>().ok());
     match host_port {
         Some(p) => Ok(SocketAddr::from(([127, 0, 0, 1], p))),
         None => Err(Error::Docker { what: "publish a port".into(), message: format!("{name} has no port {port} on loopback") }),
@@ -208,7 +215,10 @@ impl DockerNode {
         if let Some(v) = version
             && !(node.version == v || node.version.starts_with(&format!("{v}.")))
         {
-            return Err(missing(format!("the image `{image}` holds PostgreSQL {}, the scenario asks for {v}", node.version), "name an image of that version with `--image-postgres IMAGE`"));
+            return Err(missing(
+                format!("the image `{image}` holds PostgreSQL {}, the scenario asks for {v}", node.version),
+                "name an image of that version with `--image-postgres IMAGE`",
+            ));
         }
         Ok(node)
     }
@@ -219,7 +229,10 @@ impl DockerNode {
              if [ -x \"$d/postgres\" ] && [ -x \"$d/initdb\" ]; then echo \"$d\"; \"$d/postgres\" --version; break; fi; done; \
              id -u postgres; id -g postgres; mkdir -p /passmuster/volume; chown postgres /passmuster/volume; chmod 711 /passmuster/volume";
         let done = self.run(&Call::new("sh", ["-c", LOOK]), true).await?;
-        let text = done.success("sh").map_err(|e| missing(format!("the image `{image}` has no user `postgres`: {e}"), "use an image of the PostgreSQL server"))?.text();
+        let text = done
+            .success("sh")
+            .map_err(|e| missing(format!("the image `{image}` has no user `postgres`: {e}"), "use an image of the PostgreSQL server"))?
+            .text();
         let lines: Vec<&str> = text.lines().collect();
         let [bin, version, uid, gid] = lines.as_slice() else {
             return Err(missing(format!("the image `{image}` holds no PostgreSQL server"), "name an image that does with `--image-postgres IMAGE`"));
@@ -286,10 +299,13 @@ impl DockerNode {
                     }
                 }
             }
-            let code = poll("the exit of a program in a container", Duration::from_secs(10), Duration::from_millis(2), || self.exit_code(&id)).await?;
+            let code =
+                poll("the exit of a program in a container", Duration::from_secs(10), Duration::from_millis(2), || self.exit_code(&id)).await?;
             Ok(Finished { status: ExitStatus::from_raw((code as i32) << 8), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
         };
-        tokio::time::timeout(call.limit, work).await.map_err(|_| Error::Timeout { what: format!("the end of {}", call.program), after: call.limit })?
+        tokio::time::timeout(call.limit, work)
+            .await
+            .map_err(|_| Error::Timeout { what: format!("the end of {}", call.program), after: call.limit })?
     }
 
     /// Starts a program whose output is streamed.
@@ -353,7 +369,9 @@ impl DockerNode {
             Some(id) => match self.exit_code(&id).await {
                 Ok(code) => Ok(code.map(|c| format!("exited with {c}"))),
                 // The container is gone, and the server with it.
-                Err(Error::Docker { message, .. }) if message.contains("404") || message.contains("No such") => Ok(Some("was lost with its container".into())),
+                Err(Error::Docker { message, .. }) if message.contains("404") || message.contains("No such") => {
+                    Ok(Some("was lost with its container".into()))
+                }
                 Err(e) => Err(e),
             },
         }
@@ -374,7 +392,10 @@ impl DockerNode {
         let (docker, name) = (self.docker.clone(), self.name.clone());
         let done = tokio::spawn(async move {
             let body = stream::unfold(receiver, |mut r| async move { r.recv().await.map(|piece| (piece, r)) });
-            docker.upload_to_container(&name, Some(options), testcontainers::bollard::body_stream(body)).await.map_err(docker_error("unpack into a container"))
+            docker
+                .upload_to_container(&name, Some(options), testcontainers::bollard::body_stream(body))
+                .await
+                .map_err(docker_error("unpack into a container"))
         });
         let builder = Box::new(tar::Builder::new(Pieces::new(sender)));
         Ok(TreeSink::Stream { builder, user: self.user, done })
@@ -462,7 +483,8 @@ pub async fn container_log(docker: &Docker, name: &str) -> String {
 pub async fn survey() -> Outcome<(String, Vec<String>)> {
     let docker = connect().await?;
     let version = docker.version().await.map_err(docker_error("ask the engine's version"))?;
-    let images = docker.list_images(None::<testcontainers::bollard::query_parameters::ListImagesOptions>).await.map_err(docker_error("list images"))?;
+    let images =
+        docker.list_images(None::<testcontainers::bollard::query_parameters::ListImagesOptions>).await.map_err(docker_error("list images"))?;
     let mut tags: Vec<String> = images.into_iter().flat_map(|i| i.repo_tags).collect();
     tags.sort();
     Ok((version.version.unwrap_or_default(), tags))

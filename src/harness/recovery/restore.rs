@@ -209,7 +209,8 @@ pub async fn bring_up(
     let work = recorder.work(Actor::Server, format!("start, replay and promotion ({})", order.role.word()));
     let waited = poll("the end of recovery", REPLAY_LIMIT, Duration::from_millis(4), || async {
         if let Ok(client) = instance.connect().await
-            && let Ok(row) = client.query_one("SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END", &[]).await
+            && let Ok(row) =
+                client.query_one("SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END", &[]).await
         {
             let (recovering, paused): (bool, bool) = (row.get(0), row.get(1));
             if !recovering {

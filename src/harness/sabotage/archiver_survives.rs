@@ -35,7 +35,11 @@ impl Sabotage for ArchiverSurvives {
             match point {
                 Point::BeforeFault => {
                     let client = origin.connect().await.doing(|| "connect to the server".into())?;
-                    let name: String = client.query_one("SELECT pg_walfile_name(pg_current_wal_insert_lsn())", &[]).await.doing(|| "ask the current segment".into())?.get(0);
+                    let name: String = client
+                        .query_one("SELECT pg_walfile_name(pg_current_wal_insert_lsn())", &[])
+                        .await
+                        .doing(|| "ask the current segment".into())?
+                        .get(0);
                     let path = format!("{}/pg_wal/{name}", origin.node.data());
                     let content = origin.node.run(&Call::new("cat", [path])).await?.success("cat")?.stdout;
                     *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, content));
@@ -50,7 +54,10 @@ impl Sabotage for ArchiverSurvives {
                     }
                     spool.submit(&name, &content)?;
                     told(self, stage, format!("shipped {name} after the loss"));
-                    poll("the late segment", Duration::from_secs(30), Duration::from_millis(5), || async { Ok(spool.state().acknowledged().contains_key(&name).then_some(())) }).await
+                    poll("the late segment", Duration::from_secs(30), Duration::from_millis(5), || async {
+                        Ok(spool.state().acknowledged().contains_key(&name).then_some(()))
+                    })
+                    .await
                 }
                 _ => Ok(()),
             }

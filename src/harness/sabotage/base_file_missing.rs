@@ -30,7 +30,8 @@ impl Sabotage for BaseFileMissing {
         }
         let mut left_out = false;
         Some(Box::new(move |path, content| {
-            let of_a_user_table = path.starts_with("base") && path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n >= 16_384);
+            let of_a_user_table = path.starts_with("base")
+                && path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n >= 16_384);
             if of_a_user_table && !content.is_empty() && !left_out {
                 left_out = true;
                 return false;

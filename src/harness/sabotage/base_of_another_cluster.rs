@@ -93,7 +93,8 @@ async fn clone_of(stage: &Stage<'_>) -> Outcome<Instance> {
     for object in ["base.tar", "backup.json"] {
         stage.vault.bucket.delete(&stage.vault.base_key("clone", object)).await?;
     }
-    let mut clone = Instance::restored(node, Role::Stranger, &stage.origin.system_identifier, "sibling", stage.origin.login.clone(), stage.lab.recorder.clone());
+    let mut clone =
+        Instance::restored(node, Role::Stranger, &stage.origin.system_identifier, "sibling", stage.origin.login.clone(), stage.lab.recorder.clone());
     let configuration = clone.configuration(stage.cluster, &[]);
     clone.start(&configuration, false).await?;
     fill(&clone, stage.seed).await?;
@@ -114,7 +115,11 @@ async fn replace(me: &BaseOfAnotherCluster, stage: &Stage<'_>, other: &Instance)
     let forged = BackupNote { object_sha256: wrong.object_sha256, raw_bytes: wrong.raw_bytes, ..right.clone() };
     let body = serde_json::to_vec(&forged).map_err(|e| Error::Other(e.to_string()))?;
     stage.vault.put(&stage.vault.base_key(&right.id, "backup.json"), body, false).await?;
-    told(me, stage, format!("the base backup is of cluster {}, from {}; the right one began at {}", other.system_identifier, wrong.start, right.start));
+    told(
+        me,
+        stage,
+        format!("the base backup is of cluster {}, from {}; the right one began at {}", other.system_identifier, wrong.start, right.start),
+    );
     Ok(())
 }
 

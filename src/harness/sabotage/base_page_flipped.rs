@@ -93,7 +93,8 @@ impl Sabotage for BasePageFlipped {
                 content[AT] ^= 0x01;
                 sums = Some((before, sha256(content)));
             }
-            if fits && path.to_str() == Some(MANIFEST_NAME)
+            if fits
+                && path.to_str() == Some(MANIFEST_NAME)
                 && let Some((before, after)) = &sums
             {
                 *content = refit(content, before, after);
@@ -109,7 +110,10 @@ impl Sabotage for BasePageFlipped {
                 _ => return Ok(()),
             };
             if point == Point::BeforeBackup {
-                let row = client.query_one("SELECT pg_relation_filepath($1::text::regclass)", &[&self.table()]).await.doing(|| "ask for the table's file".into())?;
+                let row = client
+                    .query_one("SELECT pg_relation_filepath($1::text::regclass)", &[&self.table()])
+                    .await
+                    .doing(|| "ask for the table's file".into())?;
                 let file: String = row.get(0);
                 told(self, stage, format!("flips a byte in block 0 of {file} ({})", self.table()));
                 *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);

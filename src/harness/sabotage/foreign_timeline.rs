@@ -58,7 +58,8 @@ async fn stray_restore(stage: &Stage<'_>, note: &basebackup_wal::BackupNote) -> 
         damage: None,
         clock_us: None,
     };
-    let mut settings = vec![("archive_mode", "on".to_string()), ("archive_command", ArchiveSpool::command(&node)), ("archive_timeout", "1s".to_string())];
+    let mut settings =
+        vec![("archive_mode", "on".to_string()), ("archive_command", ArchiveSpool::command(&node)), ("archive_timeout", "1s".to_string())];
     settings.extend(restore::target_settings(&target));
     let order = Order { vault, note, node: node.clone(), role: Role::Control, target: &target, bringing, snapshot, wal: None, step: 0 };
     let stray = restore::bring_up(&order, stage.cluster, &stage.origin.login, &stage.lab.recorder, "stray", &settings).await?;

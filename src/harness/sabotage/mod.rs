@@ -261,7 +261,10 @@ impl Saboteur {
     pub fn retarget(&self, located: &Target, wal: &WalMap, recorder: &Recorder) -> Target {
         match self.0.as_ref().and_then(|s| s.retarget(located, wal)) {
             Some(other) => {
-                self.told(recorder, format!("recovered to {} {} instead of {} {}", other.kind.word(), other.value, located.kind.word(), located.value));
+                self.told(
+                    recorder,
+                    format!("recovered to {} {} instead of {} {}", other.kind.word(), other.value, located.kind.word(), located.value),
+                );
                 other
             }
             None => located.clone(),

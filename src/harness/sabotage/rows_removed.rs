@@ -73,7 +73,9 @@ impl Sabotage for RowsRemoved {
         Box::pin(async move {
             let (server, sql) = match (self.what, point, stage.recovered) {
                 (What::Table, Point::Recovered, Some(recovered)) => (recovered, "TRUNCATE ledger_a"),
-                (What::Row, Point::Recovered, Some(recovered)) => (recovered, "DELETE FROM ledger_a WHERE (c, n) = (SELECT c, n FROM ledger_a ORDER BY c, n LIMIT 1)"),
+                (What::Row, Point::Recovered, Some(recovered)) => {
+                    (recovered, "DELETE FROM ledger_a WHERE (c, n) = (SELECT c, n FROM ledger_a ORDER BY c, n LIMIT 1)")
+                }
                 (What::DroppedBefore, Point::BeforeBackup, _) => (stage.origin, "DROP TABLE base_data"),
                 _ => return Ok(()),
             };

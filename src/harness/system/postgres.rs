@@ -77,7 +77,12 @@ impl ClusterSettings {
         if !segment.is_power_of_two() || !(1 << 20..=1 << 30).contains(&segment) {
             return Err(Error::Other(format!("wal_segment is {}, and must be a power of two from 1MiB to 1GiB", written_size(segment))));
         }
-        Ok(ClusterSettings { segment, checksums: params.bool("checksums"), archive_timeout: params.duration("archive_timeout"), extra: params.settings("settings") })
+        Ok(ClusterSettings {
+            segment,
+            checksums: params.bool("checksums"),
+            archive_timeout: params.duration("archive_timeout"),
+            extra: params.settings("settings"),
+        })
     }
 }
 
@@ -193,10 +198,13 @@ impl Instance {
     }
 
     async fn put_configuration(&self, configuration: &str, recover: bool) -> Outcome<()> {
+        let _work = self.recorder.work(Actor::Program, format!("configure the {} server", self.role.word()));
         let mut sink = self.node.sink().await?;
         let configuration = configuration.to_string();
         let upload = tokio::task::spawn_blocking(move || {
-            let put = |sink: &mut super::super::lab::tree::TreeSink, name: &str, text: &str| sink.file(name.as_ref(), text.len() as u64, &mut text.as_bytes());
+            let put = |sink: &mut super::super::lab::tree::TreeSink, name: &str, text: &str| {
+                sink.file(name.as_ref(), text.len() as u64, &mut text.as_bytes())
+            };
             put(&mut sink, "postgresql.conf", &configuration)?;
             put(&mut sink, "postgresql.auto.conf", "")?;
             put(&mut sink, "pg_hba.conf", Self::HBA)?;
@@ -215,6 +223,7 @@ impl Instance {
 
     /// Starts the server without waiting.
     pub async fn launch(&self) -> Outcome<()> {
+        let _work = self.recorder.work(Actor::Program, format!("launch the {} server", self.role.word()));
         self.node.start_server(&[]).await
     }
 
@@ -245,19 +254,27 @@ impl Instance {
 
     /// Records who answered and with which settings.
     pub async fn announce(&mut self) -> Outcome<()> {
+        let _work = self.recorder.work(Actor::Server, format!("ask the {} server who it is", self.role.word()));
         let client = self.connect().await.doing(|| "connect to the server".into())?;
-        let identifier = client.query_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await.doing(|| "ask the system identifier".into())?;
+        let identifier =
+            client.query_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await.doing(|| "ask the system identifier".into())?;
         self.system_identifier = identifier.get(0);
         let id = client.query_one(INSTANCE_SQL, &[]).await.doing(|| "ask who answers".into())?;
         *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id.get(0);
         let names: Vec<String> = RECORDED.iter().map(|s| s.to_string()).collect();
-        let rows = client.query("SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY($1)", &[&names]).await.doing(|| "read the settings".into())?;
+        let rows = client
+            .query("SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY($1)", &[&names])
+            .await
+            .doing(|| "read the settings".into())?;
         let settings: BTreeMap<String, String> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
         let in_recovery: bool = client.query_one("SELECT pg_is_in_recovery()", &[]).await.doing(|| "ask for recovery".into())?.get(0);
         let timeline = if in_recovery {
             None
         } else {
-            let row = client.query_one("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int", &[]).await.doing(|| "ask the timeline".into())?;
+            let row = client
+                .query_one("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int", &[])
+                .await
+                .doing(|| "ask the timeline".into())?;
             Some(row.get::<_, i32>(0) as u32)
         };
         self.recorder.emit(Event::InstanceStarted {
@@ -343,7 +360,10 @@ mod tests {
         let of = |log: &str| classify_log(log).0;
         assert_eq!(of("x FATAL:  recovery ended before configured recovery target was reached\n"), FailureClass::TargetNotReached);
         assert_eq!(of("x FATAL:  requested recovery stop point is before consistent recovery point\n"), FailureClass::TargetBeforeBackup);
-        assert_eq!(of("LOG:  WAL file is from different database system: …\nFATAL:  could not locate required checkpoint record"), FailureClass::WrongCluster);
+        assert_eq!(
+            of("LOG:  WAL file is from different database system: …\nFATAL:  could not locate required checkpoint record"),
+            FailureClass::WrongCluster
+        );
         assert_eq!(of("FATAL:  something new"), FailureClass::ServerRefused);
         assert_eq!(of(""), FailureClass::ServerRefused);
     }

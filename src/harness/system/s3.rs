@@ -81,7 +81,8 @@ impl S3System {
             (_, Provider::Docker) => minio_container(lab, name, &keys).await?,
         };
         let endpoint = Endpoint { url, access_key: keys.0, secret_key: keys.1, region: "us-east-1".into() };
-        let mut system = S3System { endpoint, profile: profile.into(), describes_as, conditional_put: false, versions: false, running: Mutex::new(Some(running)) };
+        let mut system =
+            S3System { endpoint, profile: profile.into(), describes_as, conditional_put: false, versions: false, running: Mutex::new(Some(running)) };
         system.wait_ready().await?;
         system.probe(params.bool("versioning")).await?;
         Ok(system)
@@ -109,7 +110,8 @@ impl S3System {
         bucket.put("once", Bytes::from_static(b"1"), true).await?;
         self.conditional_put = matches!(bucket.put("once", Bytes::from_static(b"2"), true).await, Err(e) if e.problem == StoreProblem::Exists);
         if versioning {
-            self.versions = bucket.enable_versioning().await.unwrap_or(false) && bucket.put("versioned", Bytes::from_static(b"1"), false).await?.is_some();
+            self.versions =
+                bucket.enable_versioning().await.unwrap_or(false) && bucket.put("versioned", Bytes::from_static(b"1"), false).await?.is_some();
             if !self.versions {
                 return Err(missing(
                     format!("the scenario asks for versions of objects, which the {} store does not keep", self.profile),

@@ -78,7 +78,8 @@ impl Wire {
         let stream = TcpStream::connect(address).await.map_err(lost)?;
         let _ = stream.set_nodelay(true);
         let mut wire = Wire { stream, buffer: BytesMut::with_capacity(4096) };
-        let parameters = [("user", login.user.as_str()), ("database", login.database.as_str()), ("client_encoding", "UTF8"), ("application_name", "passmuster")];
+        let parameters =
+            [("user", login.user.as_str()), ("database", login.database.as_str()), ("client_encoding", "UTF8"), ("application_name", "passmuster")];
         let mut out = BytesMut::new();
         frontend::startup_message(parameters, &mut out).map_err(lost)?;
         wire.send(&out).await?;
