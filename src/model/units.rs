@@ -81,7 +81,8 @@ pub fn parse_rate(text: &str) -> Option<f64> {
 pub fn parse_ratio(text: &str) -> Option<f64> {
     let text = text.trim();
     let value = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().ok()? / 100.0,
+        // Shifted as text: 99.99 / 100.0 is not 0.9999.
+        Some(percent) => percent.trim().parse::<f64>().ok().and_then(|p| format!("{p}e-2").parse().ok())?,
         None => text.parse::<f64>().ok()?,
     };
     (value.is_finite() && (0.0..=1.0).contains(&value)).then_some(value)

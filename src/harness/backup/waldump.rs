@@ -165,11 +165,11 @@ mod tests {
     fn a_drop_names_its_storage_and_its_relation() {
         let line = "rmgr: Transaction len (rec/tot):    405/   405, tx:        749, lsn: 0/030251C0, prev 0/03025180, desc: COMMIT 2026-11-21 14:15:30.123456 UTC; \
                     rels: base/5/16391 base/5/16384; inval msgs: catcache 55 catcache 7 relcache 16384 relcache 16391 snapshot 2608";
-        let [Said::End { commit, drops, relcache, .. }] = read(line).try_into().unwrap() else { panic!() };
+        let [Said::End { commit, drops, relcache, .. }] = &read(line)[..] else { panic!() };
         assert_eq!((commit.xid, commit.lsn.to_string().as_str(), commit.committed), (749, "0/030251C0", true));
         assert_eq!(commit.ts.rfc3339(), "2026-11-21T14:15:30.123456Z");
-        assert_eq!(drops, vec![Storage { database: 5, node: 16391 }, Storage { database: 5, node: 16384 }]);
-        assert_eq!(relcache, vec![16384, 16391]);
+        assert_eq!(*drops, [Storage { database: 5, node: 16391 }, Storage { database: 5, node: 16384 }]);
+        assert_eq!(*relcache, [16384, 16391]);
     }
 
     #[test]
@@ -188,8 +188,8 @@ mod tests {
     #[test]
     fn aborts_and_subtransactions() {
         let line = "rmgr: Transaction len (rec/tot): 34/34, tx: 751, lsn: 0/03025400, prev 0/03025358, desc: ABORT 2026-11-21 14:15:31.000000 UTC; subxacts: 752 753";
-        let [Said::End { commit, subxacts, .. }] = read(line).try_into().unwrap() else { panic!() };
+        let [Said::End { commit, subxacts, .. }] = &read(line)[..] else { panic!() };
         assert!(!commit.committed);
-        assert_eq!(subxacts, vec![752, 753]);
+        assert_eq!(*subxacts, [752, 753]);
     }
 }

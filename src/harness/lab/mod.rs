@@ -103,7 +103,7 @@ impl Lab {
         set_mode(&shared, 0o777)?;
         let place = match self.provider {
             Provider::Local => Place::Local(local::LocalNode::new(&host_dir, self.user, version)?),
-            Provider::Docker => Place::Docker(docker::DockerNode::start(self, name, &shared, version).await?),
+            Provider::Docker => Place::Docker(Box::new(docker::DockerNode::start(self, name, &shared, version).await?)),
         };
         Ok(Node { name: name.into(), shared, place, journal: self.journal.clone(), asked: version.map(String::from) })
     }
@@ -130,7 +130,7 @@ pub struct Node {
 
 enum Place {
     Local(local::LocalNode),
-    Docker(docker::DockerNode),
+    Docker(Box<docker::DockerNode>),
 }
 
 /// A program on a node.

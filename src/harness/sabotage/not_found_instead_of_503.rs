@@ -23,7 +23,7 @@ impl Sabotage for NotFoundInsteadOf503 {
     }
 
     fn fetching(&self, role: Role, name: &str, all: &BTreeMap<String, u64>) -> FetchDeed {
-        let last = all.keys().filter(|n| n.len() == 24).next_back();
+        let last = all.keys().rfind(|n| n.len() == 24);
         if role == Role::Control && last.is_some_and(|l| l == name) { FetchDeed::SayNotFound } else { FetchDeed::Fetch }
     }
 }
