@@ -77,6 +77,8 @@ codes! {
     SecretByValue = "PM0111" Error "secret given by value";
     /// Names consist of lower-case letters, digits and single dashes.
     BadName = "PM0112" Error "not a usable name";
+    /// A setting of a server that the lab keeps.
+    ManagedSetting = "PM0113" Error "setting that passmuster keeps";
 
     /// The kind of system is not registered. `passmuster list systems` names those that are.
     UnknownSystemKind = "PM0201" Error "unknown kind of system";

@@ -1,7 +1,9 @@
 //! Parameters of registered kinds: declared once, read, checked, documented and put into the schema
 //! from the same declaration.
 
+use super::codes::Code;
 use super::decode::Reader;
+use super::diag::Diagnostic;
 use super::source::{Span, Spanned};
 use super::units;
 use super::yaml::{Kind, Node};
@@ -313,6 +315,12 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
             };
             let mut out = BTreeMap::new();
             for (key, value) in entries {
+                if MANAGED_SETTINGS.contains(&key.value.as_str()) {
+                    let message = format!("`{}` is kept by passmuster", key.value);
+                    let help = "leave it out: the lab and the backup method set it, and what they measure depends on it";
+                    r.push(Diagnostic::new(Code::ManagedSetting, message, key.span).label("not to be set here").help(help));
+                    continue;
+                }
                 // `off` is PostgreSQL's own spelling, so settings take any scalar as it stands.
                 match value.text() {
                     Some(text) if !value.is_null() => {
@@ -325,6 +333,49 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
         }
     })
 }
+
+/// Settings of a server that the lab, the endpoint or the backup method keep: another value would break the run, or be
+/// overwritten without a word.
+pub const MANAGED_SETTINGS: &[&str] = &[
+    "archive_cleanup_command",
+    "archive_command",
+    "archive_library",
+    "archive_mode",
+    "archive_timeout",
+    "cluster_name",
+    "config_file",
+    "data_directory",
+    "external_pid_file",
+    "hba_file",
+    "hot_standby",
+    "ident_file",
+    "include",
+    "include_dir",
+    "include_if_exists",
+    "lc_messages",
+    "listen_addresses",
+    "log_destination",
+    "log_directory",
+    "log_filename",
+    "log_line_prefix",
+    "log_timezone",
+    "logging_collector",
+    "port",
+    "primary_conninfo",
+    "recovery_end_command",
+    "recovery_min_apply_delay",
+    "recovery_target",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_timeline",
+    "recovery_target_xid",
+    "restore_command",
+    "timezone",
+    "unix_socket_directories",
+];
 
 /// Reads the parameters that `specs` declare out of `fields`; defaults are filled in.
 pub fn read_params(r: &mut Reader<'_>, fields: &mut super::decode::Fields<'_>, specs: &[ParamSpec]) -> Params {

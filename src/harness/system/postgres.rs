@@ -249,7 +249,16 @@ impl Instance {
     pub fn refusal(&self, how: &str) -> Error {
         let log = self.node.log();
         let (class, words) = classify_log(&log);
-        Error::failed(class, format!("the {} server {how}: {words}", self.role.word()))
+        let what = format!("the {} server {how}: {words}", self.role.word());
+        match machine_trouble(&log) {
+            Some(hint) => Error::Server { what, hint: hint.into() },
+            // Nothing was recovered yet: it is the set-up that does not work.
+            None if self.role == Role::Origin => {
+                let hint = "look at `settings` of the system in the scenario; the server's log is kept with the evidence";
+                Error::Server { what, hint: hint.into() }
+            }
+            None => Error::failed(class, what),
+        }
     }
 
     /// Records who answered and with which settings.
@@ -328,6 +337,20 @@ pub async fn connect(address: std::net::SocketAddr, login: &Login) -> Result<tok
     Ok(client)
 }
 
+/// Whether a server gave up for a reason that lies in this machine; the fix.
+pub fn machine_trouble(log: &str) -> Option<&'static str> {
+    let said = |words: &str| log.lines().rev().take(20).any(|l| l.contains(words));
+    if said("could not bind") || said("could not create any TCP/IP sockets") {
+        Some("another process took the port after it was found free: run again")
+    } else if said("No space left on device") {
+        Some("free space, or choose another place with `--scratch DIR`")
+    } else if said("Cannot allocate memory") || said("could not map anonymous shared memory") {
+        Some("free memory, or ask for less in `settings` of the system in the scenario")
+    } else {
+        None
+    }
+}
+
 /// What a server's last words mean.
 pub fn classify_log(log: &str) -> (FailureClass, String) {
     let last = log.lines().rev().find(|l| l.contains("FATAL:") || l.contains("PANIC:")).unwrap_or("no reason in its log");
@@ -366,5 +389,8 @@ mod tests {
         );
         assert_eq!(of("FATAL:  something new"), FailureClass::ServerRefused);
         assert_eq!(of(""), FailureClass::ServerRefused);
+        let bind = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\nFATAL:  could not create any TCP/IP sockets\n";
+        assert!(machine_trouble(bind).unwrap().contains("run again"));
+        assert_eq!(machine_trouble("FATAL:  requested timeline 2 is not a child of this server's history"), None);
     }
 }
