@@ -45,7 +45,7 @@ impl Provider {
 pub struct LabOptions {
     /// Where private directories are made; chosen when absent.
     pub scratch: Option<PathBuf>,
-    /// Image of PostgreSQL for the docker lab, `{version}` replaced by the major version.
+    /// Image of PostgreSQL for the docker lab, `{version}` replaced by the version that a scenario asks for.
     pub image_postgres: Option<String>,
     /// Image of the S3 store for the docker lab.
     pub image_s3: Option<String>,
