@@ -42,11 +42,13 @@ pub fn run(args: &LintArgs, out: &mut Out) -> Exit {
     }
     if out.json() {
         let views = diagnostics::views(&diags, &sources);
-        let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, "files": files, "diagnostics": views})).unwrap_or_default();
+        let value = serde_json::json!({"version": 1, "files": files, "diagnostics": views, "left_out": diags.left_out()});
+        let text = serde_json::to_string_pretty(&value).unwrap_or_default();
         out.data(&(text + "\n"));
     } else {
         show(&diags, &sources, out);
-        out.say(&format!("{files} files read, {} findings", diags.len()));
+        let findings = diags.len() + diags.left_out();
+        out.say(&format!("{} read, {}", counted(files, "file"), if findings == 0 { "nothing found".into() } else { counted(findings, "finding") }));
     }
     if diags.has_errors() {
         Exit::Usage
@@ -57,6 +59,11 @@ pub fn run(args: &LintArgs, out: &mut Out) -> Exit {
     } else {
         Exit::Ok
     }
+}
+
+/// `1 file`, `2 files`.
+pub fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("{n} {what}") } else { format!("{n} {what}s") }
 }
 
 /// Writes diagnostics for people on standard error.
@@ -83,11 +90,7 @@ fn walk(path: &Path, sources: &mut Sources, diags: &mut Diagnostics) -> Vec<Path
         let Ok(real) = next.canonicalize() else { continue };
         if !seen.insert(real) {
             let id = sources.add(next.display().to_string(), "");
-            let d = Diagnostic::new(
-                Code::Cycle,
-                format!("{} leads back to a directory that was read already", next.display()),
-                Span { source: id, start: 0, end: 0 },
-            );
+            let d = Diagnostic::new(Code::Cycle, "this leads back to a directory that was read already", Span { source: id, start: 0, end: 0 });
             diags.push(d.help("remove the link"));
             continue;
         }

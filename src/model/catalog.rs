@@ -26,6 +26,18 @@ impl Class {
     /// Every class.
     pub const ALL: [Class; 6] = [Class::System, Class::Fault, Class::Probe, Class::Recovery, Class::Method, Class::Workload];
 
+    /// The word in messages.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Class::System => "kind of system",
+            Class::Fault => "fault",
+            Class::Probe => "probe",
+            Class::Recovery => "recovery",
+            Class::Method => "backup method",
+            Class::Workload => "workload",
+        }
+    }
+
     /// The word in `list` and in docs, plural.
     pub fn plural(self) -> &'static str {
         match self {

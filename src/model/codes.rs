@@ -77,8 +77,9 @@ codes! {
     SecretByValue = "PM0111" Error "secret given by value";
     /// Names consist of lower-case letters, digits and single dashes.
     BadName = "PM0112" Error "not a usable name";
-    /// A setting of a server that the lab keeps.
-    ManagedSetting = "PM0113" Error "setting that passmuster keeps";
+    /// The harness must set it itself, to archive, recover or measure; a value in the file would be lost, or break the
+    /// run.
+    OwnedSetting = "PM0113" Error "setting that the harness sets";
 
     /// The kind of system is not registered. `passmuster list systems` names those that are.
     UnknownSystemKind = "PM0201" Error "unknown kind of system";
@@ -109,6 +110,9 @@ codes! {
     UnknownRow = "PM0213" Error "unknown requirement row";
     /// `--set` names a setting by its path or by its last part where that is unique.
     BadSetting = "PM0214" Error "no such setting";
+    /// No scenario is called so, neither a shipped one nor one below `scenarios/`. `passmuster list scenarios` names
+    /// the shipped ones; a file is given by its path.
+    UnknownScenario = "PM0215" Error "unknown scenario";
 
     /// The objective is below what the method can reach in the worst case, by arithmetic alone.
     RpoBelowWorstCase = "PM0301" Contradiction "objective below the arithmetic worst case";
