@@ -10,6 +10,7 @@ use crate::model::event::FailureClass;
 use crate::model::params::describe;
 use crate::report::style::Style;
 use crate::report::table::{indented, wrapped};
+use crate::verdict::trust::{self, DoubtSpec};
 use clap::Args;
 
 const EXAMPLES: &str = "Examples:
@@ -23,9 +24,12 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
     /// A code, or the name of a system, fault, probe, recovery, method, workload, sabotage, expectation,
-    /// failure class or scenario
+    /// doubt, failure class or scenario
     pub id: String,
 }
+
+/// What a sabotage names that must be shown as mended.
+const HEALED: &str = "healed";
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs, out: &mut Out) -> Exit {
@@ -56,7 +60,9 @@ fn known(catalog: &Catalog) -> Vec<String> {
     let expectations = catalog.expectations.iter().map(|e| e.id);
     let classes = FailureClass::ALL.iter().map(|c| c.word());
     let scenarios = shipped::SCENARIOS.iter().map(|(n, _)| *n);
-    kinds.chain(sabotages).chain(expectations).chain(classes).chain(scenarios).chain(Code::ALL.iter().map(|c| c.id())).map(String::from).collect()
+    let doubts = trust::DOUBTS.iter().map(|d| d.id).chain([HEALED]);
+    let named = kinds.chain(sabotages).chain(expectations).chain(doubts).chain(classes).chain(scenarios);
+    named.chain(Code::ALL.iter().map(|c| c.id())).map(String::from).collect()
 }
 
 /// Everything of that name; a word may be a kind of several classes.
@@ -65,6 +71,8 @@ fn pages(id: &str, p: &Pages<'_>) -> Vec<String> {
     pages.extend(Code::ALL.iter().find(|c| c.id().eq_ignore_ascii_case(id)).map(|c| p.code(*c)));
     pages.extend(p.catalog.sabotage(id).map(|s| p.sabotage(s)));
     pages.extend(p.catalog.expectations.iter().find(|e| e.id == id).map(|e| p.expectation(e)));
+    pages.extend(trust::DOUBTS.iter().find(|d| d.id == id).map(|d| p.doubt(d)));
+    pages.extend((id == HEALED).then(|| p.healed()));
     pages.extend(FailureClass::ALL.iter().find(|c| c.word() == id).map(|c| p.failure(*c)));
     if let Some((name, text)) = shipped::SCENARIOS.iter().find(|(n, _)| *n == id) {
         pages.push(format!("{}\n{text}", p.heading(name, "scenario")));
@@ -149,6 +157,17 @@ impl Pages<'_> {
     fn failure(&self, class: FailureClass) -> String {
         let text = format!("{}\n{}", self.heading(class.word(), "failure class"), self.text(&format!("What to do: {}.", class.advice())));
         text + &self.red(class.word())
+    }
+
+    fn doubt(&self, d: &DoubtSpec) -> String {
+        let text = format!("{}\n{}", self.heading(d.id, "why a run is inconclusive"), self.text(&format!("{}.", d.summary)));
+        text + &self.text(&format!("What to do: {}.", d.advice)) + &self.red(d.id)
+    }
+
+    fn healed(&self) -> String {
+        let text = "A defect in what was restored was mended by the log: it held a full-page image of the page, and the replay put it in \
+                    place of the damaged one. The run passes, and shows file, block and position as the proof.";
+        format!("{}\n{}{}", self.heading(HEALED, "remark in a run that passes"), self.text(text), self.red(HEALED))
     }
 
     /// Sabotages that must turn it red.

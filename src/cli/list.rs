@@ -9,6 +9,7 @@ use crate::model::diag::{Diagnostics, did_you_mean, quoted};
 use crate::model::scenario;
 use crate::model::source::Sources;
 use crate::report::table;
+use crate::verdict::trust;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -21,12 +22,14 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ListArgs {
-    /// scenarios, systems, faults, probes, recoveries, methods, workloads, sabotages, expectations or codes
+    /// scenarios, systems, faults, probes, recoveries, methods, workloads, sabotages, expectations,
+    /// doubts (why a run is inconclusive) or codes
     #[arg(default_value = "scenarios")]
     pub what: String,
 }
 
-const WHAT: [&str; 10] = ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "codes"];
+const WHAT: [&str; 11] =
+    ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "doubts", "codes"];
 
 /// Runs the command.
 pub fn run(args: &ListArgs, out: &mut Out) -> Exit {
@@ -81,6 +84,7 @@ fn rows(what: &str, catalog: &Catalog) -> Option<Rows> {
             let row = |e: &ExpectationSpec| vec![json!(e.id), json!(if e.always { "always" } else { "on request" }), json!(e.summary)];
             (&["id", "judged", "what must hold"], catalog.expectations.iter().map(row).collect())
         }
+        "doubts" => (&["id", "what it means"], trust::DOUBTS.iter().map(|d| vec![json!(d.id), json!(d.summary)]).collect()),
         "codes" => {
             let row = |c: &Code| vec![json!(c), json!(c.severity()), json!(c.title())];
             (&["code", "severity", "what"], Code::ALL.iter().map(row).collect())

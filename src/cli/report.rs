@@ -7,7 +7,7 @@ use super::verify::runs;
 use crate::evidence::{bundle, verify};
 use crate::report;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
   passmuster report evidence/20261121T172800Z-21b337af
@@ -63,7 +63,7 @@ pub fn run(args: &ReportArgs, out: &mut Out) -> Exit {
                 }
             }
         } else if !out.json() {
-            let text = report::terminal::run(&view, Some(&dir.join("report.html").display().to_string()), out.style());
+            let text = report::terminal::run(&view, page(dir).as_deref(), out.style());
             out.data(&text);
         }
         exit.push(Exit::Ok);
@@ -74,4 +74,10 @@ pub fn run(args: &ReportArgs, out: &mut Out) -> Exit {
         out.data(&text);
     }
     Exit::worst(exit)
+}
+
+/// The page beside the record, if it is there.
+fn page(dir: &Path) -> Option<String> {
+    let page = dir.join("report.html");
+    page.is_file().then(|| page.display().to_string())
 }
