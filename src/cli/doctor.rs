@@ -12,8 +12,11 @@ use crate::report::table;
 use clap::Args;
 use serde::Serialize;
 
+const NOTE: &str = "It looks, and changes nothing. Exit codes: 0 at least one lab is ready, 11 none is.";
+
 /// What `doctor` takes.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = NOTE)]
 pub struct DoctorArgs {}
 
 #[derive(Serialize)]
@@ -48,7 +51,9 @@ pub fn run(_args: &DoctorArgs, out: &mut Out) -> Exit {
         for f in &all {
             t.add_row([f.what.clone(), f.state.to_string(), f.detail.clone(), f.add.clone().unwrap_or_default()]);
         }
-        let text = table::render(&t, style);
+        table::keep_whole(&mut t, 0);
+        let ready = |is| if is { style.good("ready") } else { style.bad("not ready") };
+        let text = format!("{}\n local lab: {}, docker lab: {}\n", table::render(&t, style), ready(local_ready), ready(docker_ready));
         out.data(&text);
     }
     if local_ready || docker_ready { Exit::Ok } else { Exit::Undecided }
@@ -124,8 +129,8 @@ async fn docker_lab(all: &mut Vec<Finding>) -> bool {
 
 fn tools(all: &mut Vec<Finding>) {
     let known = [
-        ("minio", "MinIO on the local lab", "the embedded store is used without it"),
-        ("ipcrm", "removing shared memory of killed servers", "Debian: `apt-get install util-linux`"),
+        ("minio", "for `profile: minio` on the local lab; the embedded store does without", "put the program `minio` on the PATH"),
+        ("ipcrm", "for removing the shared memory of killed servers", "Debian: `apt-get install util-linux`"),
     ];
     for (program, why, add) in known {
         match which(program) {

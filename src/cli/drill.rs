@@ -11,7 +11,7 @@ use crate::harness::lab::programs::{self, Programs};
 use crate::harness::lab::{LabOptions, Provider};
 use crate::harness::sabotage::{self, Sabotage};
 use crate::model::catalog::Catalog;
-use crate::model::diag::{Diagnostics, did_you_mean};
+use crate::model::diag::{Diagnostics, did_you_mean, quoted};
 use crate::model::event::{Event, Stamped};
 use crate::model::plan::{Invocation, Plan};
 use crate::model::scenario::{self, Scenario};
@@ -28,9 +28,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 const EXAMPLES: &str = "Examples:
-  passmuster drill --fetch                      first light, with a private PostgreSQL if none is installed
+  passmuster drill --fetch                            both first-light drills
+  passmuster drill postgres-drop-table --sabotage archive-skips-segment
+                                                      broken on purpose: must end red
   passmuster drill postgres-instance-lost --set phase=before-switch
-  passmuster drill postgres-drop-table --repeat 20 --seed 1
+                                                      the worst moment of the archive cycle
+  passmuster drill postgres-drop-table --repeat 20    twenty runs, and what they prove together
   passmuster drill my-scenario.yaml --lab docker --out evidence/";
 
 /// What `drill` takes.
@@ -39,21 +42,18 @@ const EXAMPLES: &str = "Examples:
 pub struct DrillArgs {
     /// Scenarios by name or path; the two first-light drills if none is named
     pub scenarios: Vec<String>,
-    /// Where it runs.
-    #[command(flatten)]
-    pub lab: LabArgs,
-    /// Run each drill so often, with a seed of its own
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub repeat: u32,
-    /// Seed of everything random; another is taken each time if it is not given
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Break it on purpose: the run must end red
+    /// Break it on purpose: the run must end red (`passmuster list sabotages`)
     #[arg(long, value_name = "NAME")]
     pub sabotage: Option<String>,
-    /// Override a setting of the scenario, by its path or its last part
+    /// Override a setting of the scenario, by its path or the end of it; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Run each drill so often, each time with the next seed
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
+    pub repeat: u32,
+    /// Seed of everything random; another is taken each time if it is not given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
     /// Where evidence is written
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     pub out: PathBuf,
@@ -63,22 +63,26 @@ pub struct DrillArgs {
     /// Fetch a private PostgreSQL if none is installed
     #[arg(long)]
     pub fetch: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub lab: LabArgs,
 }
 
 /// Where drills run.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Where it runs")]
 pub struct LabArgs {
-    /// Where servers run
+    /// Processes on this machine, or containers
     #[arg(long, value_enum, default_value_t = LabChoice::Local)]
     pub lab: LabChoice,
     /// Directory for the lab's private files; on a disk, not on a memory file system
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
-    /// Image of PostgreSQL for the docker lab; `{version}` is replaced
-    #[arg(long, value_name = "IMAGE", env = "PASSMUSTER_IMAGE_POSTGRES")]
+    /// Image of PostgreSQL for the docker lab; `{version}` stands for the version
+    #[arg(long, value_name = "IMAGE", env = "PASSMUSTER_IMAGE_POSTGRES", hide_env_values = true)]
     pub image_postgres: Option<String>,
     /// Image of the S3 store for the docker lab
-    #[arg(long, value_name = "IMAGE", env = "PASSMUSTER_IMAGE_S3")]
+    #[arg(long, value_name = "IMAGE", env = "PASSMUSTER_IMAGE_S3", hide_env_values = true)]
     pub image_s3: Option<String>,
     /// Leave everything in place at the end; `gc` removes it
     #[arg(long)]
@@ -89,8 +93,10 @@ pub struct LabArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LabChoice {
     /// Processes on this machine
+    #[value(help = super::NO_HELP)]
     Local,
     /// Containers
+    #[value(help = super::NO_HELP)]
     Docker,
 }
 
@@ -154,6 +160,9 @@ pub fn run(args: &DrillArgs, out: &mut Out) -> Exit {
         Ok(sabotage) => sabotage,
         Err(exit) => return exit,
     };
+    if let Err(exit) = writable(&args.out, out) {
+        return exit;
+    }
     let Some(runtime) = runtime(out) else { return Exit::Internal };
     runtime.block_on(async {
         let cancel = signals();
@@ -165,7 +174,7 @@ pub fn run(args: &DrillArgs, out: &mut Out) -> Exit {
         let mut views: Vec<RunView> = Vec::new();
         for r in &ready {
             let mut of_scenario = Vec::new();
-            for i in 0..args.repeat.max(1) {
+            for i in 0..args.repeat {
                 let how = How {
                     lab: &args.lab,
                     seed: first_seed.wrapping_add(u64::from(i)),
@@ -206,8 +215,27 @@ pub fn find_sabotage(name: Option<&str>, catalog: &Catalog, out: &mut Out) -> Re
         Some(near) => format!("did you mean `{near}`?"),
         None => "`passmuster list sabotages` names those that there are".into(),
     };
-    out.error(&format!("there is no sabotage `{name}`"), Some(&hint));
+    out.error(&format!("there is no sabotage {}", quoted(name)), Some(&hint));
     Err(Exit::Usage)
+}
+
+/// Evidence that cannot be written makes a drill worthless: that is found out before anything is started.
+pub fn writable(dir: &Path, out: &mut Out) -> Result<(), Exit> {
+    let probe = dir.join(format!(".probe-{}", std::process::id()));
+    let tried = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
+    tried.map_err(|e| {
+        out.error(
+            &format!("evidence cannot be written to {}: {}", dir.display(), reason(&e)),
+            Some("name another directory with `--out`; nothing was started"),
+        );
+        Exit::Usage
+    })
+}
+
+/// The system's answer without its number.
+pub fn reason(e: &std::io::Error) -> String {
+    let text = e.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// The run time of the harness.

@@ -12,8 +12,16 @@ use clap::Args;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "Examples:
+  passmuster lint                       the shipped files
+  passmuster lint scenarios/ my.yaml    every .yaml and .yml file below a directory, and a file
+
+Exit codes: 0 all can be used, 2 a file cannot be used, 10 a promise in one cannot hold (PM03xx),
+3 there was nothing to read.";
+
 /// What `lint` takes.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct LintArgs {
     /// Files and directories; the shipped files if none is named
     pub paths: Vec<PathBuf>,
@@ -48,13 +56,17 @@ pub fn run(args: &LintArgs, out: &mut Out) -> Exit {
     } else {
         show(&diags, &sources, out);
         let findings = diags.len() + diags.left_out();
-        out.say(&format!("{} read, {}", counted(files, "file"), if findings == 0 { "nothing found".into() } else { counted(findings, "finding") }));
+        let findings = if findings == 0 { "nothing found".into() } else { counted(findings, "finding") };
+        if files > 0 {
+            out.say(&format!("{} read, {findings}", counted(files, "file")));
+        }
     }
     if diags.has_errors() {
         Exit::Usage
     } else if diags.has_contradictions() {
         Exit::Failed
     } else if files == 0 {
+        out.error("nothing was read", Some("name files, or directories with .yaml files below them"));
         Exit::Nothing
     } else {
         Exit::Ok

@@ -81,6 +81,26 @@ pub enum Consequence {
     Healed,
 }
 
+impl Consequence {
+    /// The word in `list`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Consequence::Fail => "fail",
+            Consequence::Inconclusive => "inconclusive",
+            Consequence::Healed => "healed",
+        }
+    }
+
+    /// The same in a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Consequence::Fail => "The run must fail",
+            Consequence::Inconclusive => "The run must be inconclusive",
+            Consequence::Healed => "The run must pass and show the healing with its proof",
+        }
+    }
+}
+
 /// A deliberate defect, as far as files and people are concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct SabotageSpec {

@@ -37,11 +37,11 @@ codes! {
     Unreadable = "PM0001" Error "file cannot be read";
     /// Files are UTF-8. A byte-order mark of UTF-16 means that an editor saved it in another encoding.
     NotUtf8 = "PM0002" Error "file is not UTF-8";
-    /// Files that people write are small; anything above the limit is refused before it is parsed.
+    /// Files that people write are small; anything above 4 MiB is refused before it is parsed.
     TooLarge = "PM0003" Error "file is too large";
     /// The text is not YAML.
     Syntax = "PM0004" Error "not valid YAML";
-    /// Aliases that expand to very many values, or very deep nesting, are refused: a small file may
+    /// Over 200 000 values once aliases are expanded, as much text, or nesting over 64 deep is refused: a small file may
     /// not make a large amount of work.
     Bomb = "PM0005" Error "too many or too deeply nested values";
     /// A file holds one document.
@@ -59,7 +59,7 @@ codes! {
     MissingKey = "PM0103" Error "missing key";
     /// The value has another shape than what is read here.
     WrongType = "PM0104" Error "wrong type";
-    /// `yes`, `no`, `on`, `off` are booleans to some YAML readers and text to others. Write `true` or
+    /// `yes`, `no`, `on`, `off`, `y` and `n` are booleans to some YAML readers and text to others. Write `true` or
     /// `false`, or quote the word.
     AmbiguousBoolean = "PM0105" Error "ambiguous boolean";
     /// A duration is a number with a unit: `500ms`, `30s`, `15m`, `1h30m`, `7d`, `2w`.
@@ -121,9 +121,13 @@ codes! {
     /// passed over without a word, and whoever wrote it would take it for proven.
     NotApplicable = "PM0217" Error "does not apply to this scenario";
 
-    /// The objective is below what the method can reach in the worst case, by arithmetic alone.
+    /// The objective is below what the method can reach in the worst case, by arithmetic alone. After the loss of an
+    /// instance, a recovery from the archive can lose what was written since the last segment left it: `archive_timeout`,
+    /// and about a second until the server notices; the time until the store has it comes on top and is counted as
+    /// nothing. Promise more, archive more often, or replicate synchronously.
     RpoBelowWorstCase = "PM0301" Contradiction "objective below the arithmetic worst case";
-    /// A drill must have its load running long enough to fill the interval that it is judged by.
+    /// Loss is measured from acknowledged writes, so the load must run between the backup and the fault: `lead` of the
+    /// workload is more than nothing.
     NothingBeforeFault = "PM0302" Contradiction "no load before the fault";
 }
 
