@@ -1,6 +1,6 @@
 //! `doctor`: what this machine has and lacks for each lab and system, and the command that adds it.
 
-use super::drill::runtime;
+use super::drill::{ImageArgs, runtime};
 use super::exit::Exit;
 use super::out::Out;
 use crate::harness::lab::journal::{free_bytes, is_tmpfs, scratch_base};
@@ -17,7 +17,11 @@ const NOTE: &str = "It looks, and changes nothing. Exit codes: 0 at least one la
 /// What `doctor` takes.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTE)]
-pub struct DoctorArgs {}
+pub struct DoctorArgs {
+    /// What containers would be made from.
+    #[command(flatten)]
+    pub images: ImageArgs,
+}
 
 #[derive(Serialize)]
 struct Finding {
@@ -36,10 +40,10 @@ fn lacks(what: &str, detail: impl Into<String>, add: impl Into<String>) -> Findi
 }
 
 /// Runs the command. It ends with 0 if at least one lab can run the first-light drills.
-pub fn run(_args: &DoctorArgs, out: &mut Out) -> Exit {
+pub fn run(args: &DoctorArgs, out: &mut Out) -> Exit {
     let mut all = Vec::new();
     let local_ready = local(&mut all);
-    let docker_ready = runtime(out).is_some_and(|r| r.block_on(docker_lab(&mut all)));
+    let docker_ready = runtime(out).is_some_and(|r| r.block_on(docker_lab(&args.images, &mut all)));
     tools(&mut all);
     if out.json() {
         let text = serde_json::to_string_pretty(&serde_json::json!({"version": 1, "local": local_ready, "docker": docker_ready, "findings": all}))
@@ -99,31 +103,39 @@ fn local(all: &mut Vec<Finding>) -> bool {
     ready
 }
 
-async fn docker_lab(all: &mut Vec<Finding>) -> bool {
-    match docker::survey().await {
-        Ok((version, images)) => {
-            all.push(has("Docker Engine", version));
-            let of = |words: &[&str]| images.iter().filter(|i| words.iter().any(|w| i.contains(w))).cloned().collect::<Vec<_>>();
-            for (what, words, default, option) in [
-                ("image of PostgreSQL", &["postgres"][..], docker::DEFAULT_IMAGE_POSTGRES, "--image-postgres"),
-                ("image of an S3 store", &["minio"][..], docker::DEFAULT_IMAGE_S3, "--image-s3"),
-            ] {
-                let found = of(words);
-                match found.is_empty() {
-                    false => all.push(has(what, found.join(", "))),
-                    true => all.push(lacks(
-                        what,
-                        "none is here; it is pulled at the first drill",
-                        format!("`docker pull {}`, or `{option} IMAGE`", default.replace("{version}", "17")),
-                    )),
-                }
-            }
-            true
-        }
+async fn docker_lab(images: &ImageArgs, all: &mut Vec<Finding>) -> bool {
+    let postgres = docker::image_postgres(images.image_postgres.as_deref(), None);
+    let s3 = docker::image_s3(images.image_s3.as_deref());
+    let survey = match docker::survey(&[&postgres, s3]).await {
+        Ok(survey) => survey,
         Err(e) => {
             all.push(lacks("Docker Engine", e.to_string(), e.hint().unwrap_or_default()));
-            false
+            return false;
         }
+    };
+    all.push(has("Docker Engine", survey.version.as_str()));
+    let asked = [("image of PostgreSQL", postgres.as_str(), "postgres", "--image-postgres"), ("image of the S3 store", s3, "minio", "--image-s3")];
+    for ((what, name, word, option), here) in asked.into_iter().zip(&survey.here) {
+        all.push(image(what, name, *here, option, &others(&survey.images, word, name)));
+    }
+    survey.here.iter().all(|here| *here)
+}
+
+/// Images that could be named instead.
+fn others<'a>(images: &'a [String], word: &str, used: &str) -> Vec<&'a str> {
+    images.iter().map(String::as_str).filter(|i| i.contains(word) && *i != used).collect()
+}
+
+/// Whether the very image that a drill would use is here; others help nobody who does not name them.
+fn image(what: &str, name: &str, here: bool, option: &str, others: &[&str]) -> Finding {
+    let others = if others.is_empty() { String::new() } else { format!("; others that are here: {}", others.join(", ")) };
+    match here {
+        true => has(what, format!("{name}{others}")),
+        false => lacks(
+            what,
+            format!("{name} is not here, and a drill would have to pull it{others}"),
+            format!("`docker pull {name}`, or `drill {option} IMAGE` with one that is here"),
+        ),
     }
 }
 
@@ -137,5 +149,24 @@ fn tools(all: &mut Vec<Finding>) {
             Some(path) => all.push(has(program, path.display().to_string())),
             None => all.push(lacks(program, why, add)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_image_is_not_the_one_that_a_drill_uses() {
+        let images = ["minio/minio:new", "my-postgres:16-ci", "postgres:16"].map(String::from);
+        let name = docker::image_postgres(None, None);
+        assert_eq!(name, "postgres:17");
+        let found = image("image of PostgreSQL", &name, false, "--image-postgres", &others(&images, "postgres", &name));
+        assert_eq!(found.state, "missing");
+        assert_eq!(found.detail, "postgres:17 is not here, and a drill would have to pull it; others that are here: my-postgres:16-ci, postgres:16");
+        assert_eq!(found.add.as_deref(), Some("`docker pull postgres:17`, or `drill --image-postgres IMAGE` with one that is here"));
+        let named = docker::image_postgres(Some("my-postgres:{version}-ci"), Some("16"));
+        let found = image("image of PostgreSQL", &named, true, "--image-postgres", &others(&images, "postgres", &named));
+        assert_eq!((found.state, found.detail.as_str()), ("there", "my-postgres:16-ci; others that are here: postgres:16"));
     }
 }
