@@ -51,16 +51,23 @@ pub fn run(args: &DoctorArgs, out: &mut Out) -> Exit {
         out.data(&(text + "\n"));
     } else {
         let style = out.style();
-        let mut t = table::table(&["what", "state", "detail", "to add it"], style);
+        let mut t = table::table(&["what", "state", "detail"], style);
         for f in &all {
-            t.add_row([f.what.clone(), f.state.to_string(), f.detail.clone(), f.add.clone().unwrap_or_default()]);
+            t.add_row([f.what.as_str(), f.state, f.detail.as_str()]);
         }
         table::keep_whole(&mut t, 0);
         let ready = |is| if is { style.good("ready") } else { style.bad("not ready") };
-        let text = format!("{}\n local lab: {}, docker lab: {}\n", table::render(&t, style), ready(local_ready), ready(docker_ready));
+        let text = format!("{}{}\n local lab: {}, docker lab: {}\n", table::render(&t, style), to_add(&all), ready(local_ready), ready(docker_ready));
         out.data(&text);
     }
     if local_ready || docker_ready { Exit::Ok } else { Exit::Undecided }
+}
+
+/// How to add what is missing, one line each and never broken, so that commands can be copied.
+fn to_add(all: &[Finding]) -> String {
+    let width = all.iter().filter(|f| f.add.is_some()).map(|f| f.what.len()).max().unwrap_or_default();
+    let lines: String = all.iter().filter_map(|f| f.add.as_ref().map(|add| format!(" {:<width$}  {add}\n", f.what))).collect();
+    if lines.is_empty() { lines } else { format!("\n To add what is missing:\n{lines}") }
 }
 
 fn local(all: &mut Vec<Finding>) -> bool {

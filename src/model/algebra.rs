@@ -9,7 +9,7 @@ use std::time::Duration;
 /// PostgreSQL's checkpointer looks at `archive_timeout` about once a second.
 const SWITCH_GRANULARITY: Duration = Duration::from_secs(1);
 
-/// Worst-case loss of an archive-based recovery after the instance is gone (MEASUREMENT.md, "Loss"):
+/// Worst-case loss of an archive-based recovery after the instance is gone (docs/FIGURES.md, "archive loss"):
 /// a write just after a switch waits for `archive_timeout`, then for the switch to be noticed. The time
 /// until the segment is durable comes on top and is not known statically, so it counts as zero here:
 /// what is refused cannot hold even with an infinitely fast store.

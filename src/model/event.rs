@@ -19,7 +19,7 @@ pub struct Stamped {
     pub event: Event,
 }
 
-/// The moments that MEASUREMENT.md names; each is measured once per step of the plan.
+/// The moments that docs/FIGURES.md names; each is measured once per step of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {

@@ -1,4 +1,4 @@
-//! Whether a measurement may be believed (MEASUREMENT.md, "What would falsify a measurement").
+//! Whether a measurement may be believed (docs/FIGURES.md, "Doubts").
 
 use super::loss;
 use super::record::Record;
