@@ -25,7 +25,11 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
     out.push_str(&figures(v, style));
     out.push_str(&judged(v, style));
     out.push_str(&remarks(v, style));
-    let said = format!("{} {}", style.bold(&style.outcome(v.outcome)), style.dim(&format!("evidence of {}, {}", view.evidence_of, view.level)));
+    let of = match v.outcome {
+        Outcome::Error => "evidence of nothing: the harness broke".to_string(),
+        _ => format!("evidence of {}, {}", view.evidence_of, view.level),
+    };
+    let said = format!("{} {}", style.bold(&style.outcome(v.outcome)), style.dim(&of));
     out.push_str(&format!("\n{said}\n"));
     if let Some(report) = report {
         out.push_str(&format!("report: {report}\n"));
@@ -35,8 +39,8 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
 
 fn heading(view: &RunView, style: Style) -> String {
     let (name, lab, seed) = view.plan.as_ref().map_or(("?", "?", 0), |p| (p.scenario.as_str(), p.lab.as_str(), p.seed));
-    let version = view.instances.first().map_or("", |i| i.version.as_str());
-    let mut out = format!("\n{} {}\n", style.bold(name), style.dim(&format!("{lab} lab, PostgreSQL {version}, seed {seed}, run {}", view.run)));
+    let version = view.instances.first().map_or(String::new(), |i| format!("PostgreSQL {}, ", i.version));
+    let mut out = format!("\n{} {}\n", style.bold(name), style.dim(&format!("{lab} lab, {version}seed {seed}, run {}", view.run)));
     if let Some(sabotage) = view.plan.as_ref().and_then(|p| p.sabotage.as_ref()) {
         out.push_str(&format!("{}\n", style.doubtful(&format!("sabotage: {sabotage}"))));
     }
@@ -61,6 +65,9 @@ fn waterfall(phases: &[Phase], fault: u64, style: Style) -> String {
 
 fn figures(v: &Verdict, style: Style) -> String {
     let t = &v.times;
+    if t.fault.is_none() {
+        return format!("\n  {}\n  nothing: the run ended before the fault\n", style.bold("measured"));
+    }
     let mut rows: Vec<(&str, String)> = vec![("verified RTO", or_never(t.verified_rto_ns))];
     if t.human_ns > 0 {
         rows.push(("  with simulated human steps", or_never(t.verified_rto_ns.map(|n| n + t.human_ns))));
@@ -99,6 +106,9 @@ fn figures(v: &Verdict, style: Style) -> String {
 
 /// What was judged: everything that is not a plain pass, and the promises in any case.
 fn judged(v: &Verdict, style: Style) -> String {
+    if v.judgements.is_empty() {
+        return String::new();
+    }
     let mut t = table::table(&[" judged", "outcome", "measured", "promised"], style);
     let promise = |j: &&Judgement| {
         j.promised.is_some() || j.outcome != Outcome::Pass || ["recovery", "exact", "control-restore-differs"].contains(&j.id.as_str())
@@ -114,7 +124,8 @@ fn judged(v: &Verdict, style: Style) -> String {
     let mut out = format!("\n{}", table::render(&t, style));
     if !rest.is_empty() {
         let names: Vec<&str> = rest.iter().map(|j| j.id.as_str()).collect();
-        out.push_str(&format!("  {}\n", style.dim(&format!("and {} more that hold: {}", names.len(), names.join(", ")))));
+        let text = format!("and {} more that hold: {}", names.len(), names.join(", "));
+        table::indented(&text, 2, style.width).lines().for_each(|l| out.push_str(&format!("  {}\n", style.dim(l.trim_start()))));
     }
     out
 }
@@ -124,10 +135,13 @@ fn remarks(v: &Verdict, style: Style) -> String {
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             out.push_str(&format!("\n  {}\n", style.bold(title)));
-            lines.iter().for_each(|l| out.push_str(&format!("  - {l}\n")));
+            for line in &lines {
+                let text = table::indented(line, 4, style.width);
+                out.push_str(&format!("  - {}", text.trim_start()));
+            }
         }
     };
-    let error = |(m, h): &(String, Option<String>)| h.as_ref().map_or(m.clone(), |h| format!("{m}\n    what to do: {h}"));
+    let error = |(m, h): &(String, Option<String>)| h.as_ref().map_or(m.clone(), |h| format!("{m}\nwhat to do: {h}"));
     section("the harness broke", v.errors.iter().map(error).collect());
     let advice = v.judgements.iter().filter(|j| j.outcome == Outcome::Fail).filter_map(|j| j.advice.clone());
     section("what to do", advice.collect());
