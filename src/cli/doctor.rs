@@ -3,13 +3,14 @@
 use super::drill::{ImageArgs, runtime};
 use super::exit::Exit;
 use super::out::Out;
-use crate::harness::lab::journal::{free_bytes, is_tmpfs, scratch_base};
+use crate::harness::lab::journal::{free_bytes, is_tmpfs, scratch_path};
 use crate::harness::lab::programs::Programs;
 use crate::harness::lab::{docker, local};
 use crate::harness::process::which;
 use crate::model::units::human_size;
 use crate::report::table;
 use clap::Args;
+use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
 const NOTE: &str = "It looks, and changes nothing. Exit codes: 0 at least one lab is ready, 11 none is.";
@@ -89,25 +90,30 @@ fn local(all: &mut Vec<Finding>) -> bool {
             all.push(lacks("user for servers", e.to_string(), e.hint().unwrap_or_default()));
         }
     }
-    match scratch_base(None) {
-        Ok(base) => {
-            let free = free_bytes(&base).map_or("unknown".into(), human_size);
-            if is_tmpfs(&base) {
-                all.push(lacks(
-                    "scratch directory",
-                    format!("{} is on a memory file system: runs there are inconclusive", base.display()),
-                    "`--scratch DIR` on a disk",
-                ));
-            } else {
-                all.push(has("scratch directory", format!("{}, {free} free", base.display())));
-            }
-        }
-        Err(e) => {
+    match scratch() {
+        Ok(found) => all.push(found),
+        Err(found) => {
             ready = false;
-            all.push(lacks("scratch directory", e.to_string(), e.hint().unwrap_or("`--scratch DIR`".into())));
+            all.push(found);
         }
     }
     ready
+}
+
+/// The scratch directory, or the one in which it would be made; an error if no drill could use it.
+fn scratch() -> Result<Finding, Finding> {
+    let dir = scratch_path(None);
+    let there = if dir.is_dir() { dir.as_path() } else { dir.parent().unwrap_or(&dir) };
+    let at = dir.display();
+    if access(there, AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
+        return Err(lacks("scratch directory", format!("{at} cannot be written"), "`--scratch DIR` of a drill"));
+    }
+    if is_tmpfs(there) {
+        let detail = format!("{at} is on a memory file system: runs there are inconclusive");
+        return Ok(lacks("scratch directory", detail, "`--scratch DIR` on a disk"));
+    }
+    let free = free_bytes(there).map_or("unknown".into(), human_size);
+    Ok(has("scratch directory", format!("{at}, {free} free")))
 }
 
 async fn docker_lab(images: &ImageArgs, all: &mut Vec<Finding>) -> bool {
@@ -135,13 +141,16 @@ fn others<'a>(images: &'a [String], word: &str, used: &str) -> Vec<&'a str> {
 
 /// Whether the very image that a drill would use is here; others help nobody who does not name them.
 fn image(what: &str, name: &str, here: bool, option: &str, others: &[&str]) -> Finding {
-    let others = if others.is_empty() { String::new() } else { format!("; others that are here: {}", others.join(", ")) };
+    let (also, which) = match others {
+        [] => (String::new(), "another"),
+        some => (format!("; others that are here: {}", some.join(", ")), "one that is here"),
+    };
     match here {
-        true => has(what, format!("{name}{others}")),
+        true => has(what, format!("{name}{also}")),
         false => lacks(
             what,
-            format!("{name} is not here, and a drill would have to pull it{others}"),
-            format!("`docker pull {name}`, or `drill {option} IMAGE` with one that is here"),
+            format!("{name} is not here, and a drill would have to pull it{also}"),
+            format!("`docker pull {name}`, or `drill {option} IMAGE` with {which}"),
         ),
     }
 }

@@ -172,7 +172,7 @@ pub fn run(args: &DrillArgs, out: &mut Out) -> Exit {
         Ok(sabotage) => sabotage,
         Err(exit) => return exit,
     };
-    if let Err(exit) = writable(&args.out, out) {
+    if let Err(exit) = places(&args.out, &args.lab, out) {
         return exit;
     }
     let Some(runtime) = runtime(out) else { return Exit::Internal };
@@ -264,14 +264,17 @@ pub fn find_sabotage(name: Option<&str>, catalog: &Catalog, out: &mut Out) -> Re
 }
 
 /// Evidence that cannot be written makes a drill worthless: that is found out before anything is started.
-pub fn writable(dir: &Path, out: &mut Out) -> Result<(), Exit> {
+pub fn places(evidence: &Path, lab: &LabArgs, out: &mut Out) -> Result<(), Exit> {
+    writable(evidence, "evidence", "--out", out)?;
+    lab.scratch.as_deref().map_or(Ok(()), |dir| writable(dir, "the lab's files", "--scratch", out))
+}
+
+fn writable(dir: &Path, what: &str, option: &str, out: &mut Out) -> Result<(), Exit> {
     let probe = dir.join(format!(".probe-{}", std::process::id()));
     let tried = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
     tried.map_err(|e| {
-        out.error(
-            &format!("evidence cannot be written to {}: {}", dir.display(), reason(&e)),
-            Some("name another directory with `--out`; nothing was started"),
-        );
+        let message = format!("{what} cannot be written to {}: {}", dir.display(), reason(&e));
+        out.error(&message, Some(&format!("name another directory with `{option}`; nothing was started")));
         Exit::Usage
     })
 }

@@ -78,7 +78,7 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
         Ok(ready) => ready,
         Err(exit) => return exit,
     };
-    if let Err(exit) = drill::writable(&args.out, out) {
+    if let Err(exit) = drill::places(&args.out, &args.lab, out) {
         return exit;
     }
     let Some(runtime) = runtime(out) else { return Exit::Internal };

@@ -4,7 +4,7 @@ use super::drill::runtime;
 use super::exit::Exit;
 use super::lint::counted;
 use super::out::Out;
-use crate::harness::lab::journal::{scratch_base, sweep};
+use crate::harness::lab::journal::{scratch_base, scratch_path, sweep};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -33,7 +33,12 @@ pub fn run(args: &GcArgs, out: &mut Out) -> Exit {
         return Exit::Usage;
     }
     let Some(runtime) = runtime(out) else { return Exit::Internal };
-    let swept = match scratch_base(args.scratch.as_deref()).and_then(|base| runtime.block_on(sweep(&base, args.dry_run))) {
+    let scratch = args.scratch.as_deref();
+    let swept = match scratch_path(scratch).is_dir() {
+        true => scratch_base(scratch).and_then(|base| runtime.block_on(sweep(&base, args.dry_run))),
+        false => Ok(Vec::new()),
+    };
+    let swept = match swept {
         Ok(swept) => swept,
         Err(e) => {
             out.error(&e.to_string(), e.hint().as_deref());
