@@ -173,9 +173,10 @@ impl Bed {
         left.extend(self.processes().iter().map(|(pid, what)| format!("process {pid}: {what}")));
         left.extend(shared_memory().into_iter().filter(|s| !self.shared_memory.contains(s)).map(|s| format!("shared memory {s}")));
         if MACHINE.docker {
-            for (kind, args) in
-                [("container", vec!["ps", "-aq", "--filter", "label=passmuster.run"]), ("volume", vec!["volume", "ls", "-q", "--filter", "label=passmuster.run"])]
-            {
+            for (kind, args) in [
+                ("container", vec!["ps", "-aq", "--filter", "label=passmuster.run"]),
+                ("volume", vec!["volume", "ls", "-q", "--filter", "label=passmuster.run"]),
+            ] {
                 let listed = Command::new("docker").args(args).output().expect("docker lists");
                 assert!(listed.status.success(), "docker lists");
                 left.extend(String::from_utf8_lossy(&listed.stdout).lines().map(|l| format!("{kind} {l}")));
