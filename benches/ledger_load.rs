@@ -30,7 +30,8 @@ fn main() {
     runtime.block_on(async {
         let dir = tempfile::tempdir_in("/var/tmp").expect("a directory");
         let recorder = Recorder::start(&dir.path().join("events.jsonl"), None).expect("a recorder");
-        let lab = Arc::new(Lab::open(Provider::Local, &format!("bench-{}", std::process::id()), recorder.clone(), LabOptions::default()).expect("a lab"));
+        let lab =
+            Arc::new(Lab::open(Provider::Local, &format!("bench-{}", std::process::id()), recorder.clone(), LabOptions::default()).expect("a lab"));
         let mut params = Params::default();
         params.set("profile", Value::Text("embedded".into()), Span::default());
         params.set("versioning", Value::Bool(false), Span::default());
@@ -83,6 +84,10 @@ fn main() {
         xs[xs.len() / 2]
     };
     let (low, high) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
-    println!("{pairs} interleaved pairs of {SECONDS} s, 4 clients, medians: with the ledger {:.0}/s, without {:.0}/s", median(&mut with), median(&mut without));
+    println!(
+        "{pairs} interleaved pairs of {SECONDS} s, 4 clients, medians: with the ledger {:.0}/s, without {:.0}/s",
+        median(&mut with),
+        median(&mut without)
+    );
     println!("with ÷ without: {:.3} (pairs {low:.3} to {high:.3}); the ledger may cost at most 10 %", median(&mut ratios));
 }

@@ -162,6 +162,8 @@ impl Instance {
         set("logging_collector", "off".into());
         set("log_destination", "stderr".into());
         set("log_line_prefix", "%m [%p] ".into());
+        // In the data directory, which goes with the run: a killed server leaves its POSIX segments in /dev/shm for ever.
+        set("dynamic_shared_memory_type", "mmap".into());
         set("timezone", "UTC".into());
         set("log_timezone", "UTC".into());
         set("lc_messages", "C".into());
