@@ -49,10 +49,10 @@ pub struct DrillArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Run each drill so often, each time with the next seed
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
-    pub repeat: u32,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole::<1, 100_000>, allow_negative_numbers = true)]
+    pub repeat: u64,
     /// Seed of everything random; another is taken each time if it is not given
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = whole::<0, { u64::MAX }>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Where evidence is written
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
@@ -177,7 +177,7 @@ pub fn run(args: &DrillArgs, out: &mut Out) -> Exit {
             for i in 0..args.repeat {
                 let how = How {
                     lab: &args.lab,
-                    seed: first_seed.wrapping_add(u64::from(i)),
+                    seed: first_seed.wrapping_add(i),
                     sabotage: sabotage.clone(),
                     quick: args.quick,
                     set: &args.set,
@@ -219,6 +219,12 @@ pub fn find_sabotage(name: Option<&str>, catalog: &Catalog, out: &mut Out) -> Re
     Err(Exit::Usage)
 }
 
+/// Reads a whole number within bounds.
+pub fn whole<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|n| (MIN..=MAX).contains(n));
+    number.ok_or_else(|| format!("expected a whole number from {MIN} to {MAX}"))
+}
+
 /// Evidence that cannot be written makes a drill worthless: that is found out before anything is started.
 pub fn places(evidence: &Path, lab: &LabArgs, out: &mut Out) -> Result<(), Exit> {
     writable(evidence, "evidence", "--out", out)?;
@@ -229,7 +235,8 @@ fn writable(dir: &Path, what: &str, option: &str, out: &mut Out) -> Result<(), E
     let probe = dir.join(format!(".probe-{}", std::process::id()));
     let tried = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
     tried.map_err(|e| {
-        let message = format!("{what} cannot be written to {}: {}", dir.display(), reason(&e));
+        let why = if dir.exists() && !dir.is_dir() { "it is not a directory".into() } else { reason(&e) };
+        let message = format!("{what} cannot be written to {}: {why}", dir.display());
         out.error(&message, Some(&format!("name another directory with `{option}`; nothing was started")));
         Exit::Usage
     })

@@ -28,7 +28,8 @@ pub struct ListArgs {
     pub what: String,
 }
 
-const WHAT: [&str; 11] =
+/// What can be listed.
+pub const WHAT: [&str; 11] =
     ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "doubts", "codes"];
 
 /// Runs the command.

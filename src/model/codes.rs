@@ -108,8 +108,9 @@ codes! {
     WrongSystemKind = "PM0212" Error "system of the wrong kind";
     /// The row is not one of REQUIREMENTS.md's (`S1-1` … `S5-13`).
     UnknownRow = "PM0213" Error "unknown requirement row";
-    /// `--set` names a setting by its path or by its last part where that is unique.
-    BadSetting = "PM0214" Error "no such setting";
+    /// `--set` is `key=value`, and names a setting by its path (`systems.db.postgres.data`), or by the end of it where only
+    /// one setting ends so (`data`). Settings that the file leaves at their default can be named, too.
+    BadSetting = "PM0214" Error "setting that cannot be applied";
     /// No scenario is called so, neither a shipped one nor one below `scenarios/`. `passmuster list scenarios` names
     /// the shipped ones; a file is given by its path.
     UnknownScenario = "PM0215" Error "unknown scenario";
