@@ -24,6 +24,14 @@ pub enum Error {
         /// The command that adds it.
         hint: String,
     },
+    /// A server that does not start for a reason that says nothing about the recovery: the machine, or a setting of the file.
+    #[error("{what}")]
+    Server {
+        /// Which, and its own words.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// A program ended badly.
     #[error("{program} {how}{}", said(stderr))]
     Program {
@@ -113,7 +121,7 @@ impl Error {
     /// The advice that goes with it, apart from the message.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Missing { hint, .. } => Some(hint.clone()),
+            Error::Missing { hint, .. } | Error::Server { hint, .. } => Some(hint.clone()),
             Error::Failed { class, .. } => Some(class.advice().to_string()),
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free space, or choose another place with `--scratch DIR`".into())

@@ -1,5 +1,5 @@
 //! The table of diagnostic codes. A code never changes its meaning; the list is a snapshot test, and
-//! each is explained by `passmuster explain CODE` and in `docs/diagnostics.md`, made from this table.
+//! each is explained by `passmuster explain CODE` and in `docs/DIAGNOSTICS.md`.
 
 use super::diag::Severity;
 use serde::{Serialize, Serializer};
@@ -77,9 +77,9 @@ codes! {
     SecretByValue = "PM0111" Error "secret given by value";
     /// Names consist of lower-case letters, digits and single dashes.
     BadName = "PM0112" Error "not a usable name";
-    /// The harness must set it itself, to archive, recover or measure; a value in the file would be lost, or break the
-    /// run.
-    OwnedSetting = "PM0113" Error "setting that the harness sets";
+    /// A setting of a server that the lab keeps: it must set it itself, to archive, recover or measure, and a value in the
+    /// file would be lost or break the run.
+    ManagedSetting = "PM0113" Error "setting that passmuster keeps";
 
     /// The kind of system is not registered. `passmuster list systems` names those that are.
     UnknownSystemKind = "PM0201" Error "unknown kind of system";

@@ -115,7 +115,7 @@ pub enum WalLine {
         /// Its name.
         name: String,
     },
-    /// A full-page image.
+    /// What was read.
     Range {
         /// First position that was read.
         from: Lsn,

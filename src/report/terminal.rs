@@ -26,7 +26,7 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
     out.push_str(&judged(v, style));
     out.push_str(&remarks(v, style));
     let of = match v.outcome {
-        Outcome::Error => "evidence of nothing: the harness broke".to_string(),
+        Outcome::Error => "no evidence of anything".to_string(),
         _ => format!("evidence of {}, {}", view.evidence_of, view.level),
     };
     let said = format!("{} {}", style.bold(&style.outcome(v.outcome)), style.dim(&of));
@@ -39,8 +39,8 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
 
 fn heading(view: &RunView, style: Style) -> String {
     let (name, lab, seed) = view.plan.as_ref().map_or(("?", "?", 0), |p| (p.scenario.as_str(), p.lab.as_str(), p.seed));
-    let version = view.instances.first().map_or(String::new(), |i| format!("PostgreSQL {}, ", i.version));
-    let mut out = format!("\n{} {}\n", style.bold(name), style.dim(&format!("{lab} lab, {version}seed {seed}, run {}", view.run)));
+    let server = view.instances.first().map_or("no server started".into(), |i| format!("PostgreSQL {}", i.version));
+    let mut out = format!("\n{} {}\n", style.bold(name), style.dim(&format!("{lab} lab, {server}, seed {seed}, run {}", view.run)));
     if let Some(sabotage) = view.plan.as_ref().and_then(|p| p.sabotage.as_ref()) {
         out.push_str(&format!("{}\n", style.doubtful(&format!("sabotage: {sabotage}"))));
     }
@@ -66,7 +66,7 @@ fn waterfall(phases: &[Phase], fault: u64, style: Style) -> String {
 fn figures(v: &Verdict, style: Style) -> String {
     let t = &v.times;
     if t.fault.is_none() {
-        return format!("\n  {}\n  nothing: the run ended before the fault\n", style.bold("measured"));
+        return format!("\n  {}\n  nothing: the run ended before the disaster\n", style.bold("measured"));
     }
     let mut rows: Vec<(&str, String)> = vec![("verified RTO", or_never(t.verified_rto_ns))];
     if t.human_ns > 0 {
@@ -114,6 +114,9 @@ fn judged(v: &Verdict, style: Style) -> String {
         j.promised.is_some() || j.outcome != Outcome::Pass || ["recovery", "exact", "control-restore-differs"].contains(&j.id.as_str())
     };
     let (shown, rest): (Vec<&Judgement>, Vec<&Judgement>) = v.judgements.iter().partition(promise);
+    if v.judgements.is_empty() {
+        return String::new();
+    }
     for j in shown {
         let mut measured = j.measured.clone();
         for e in &j.examples {
@@ -143,13 +146,15 @@ fn remarks(v: &Verdict, style: Style) -> String {
         }
     };
     let error = |(m, h): &(String, Option<String>)| h.as_ref().map_or(m.clone(), |h| format!("{m}\nwhat to do: {h}"));
-    section("the harness broke", v.errors.iter().map(error).collect());
+    section("what stopped the run", v.errors.iter().map(error).collect());
     let advice = v.judgements.iter().filter(|j| j.outcome == Outcome::Fail).filter_map(|j| j.advice.clone());
     section("what to do", advice.collect());
     section("sabotage", v.sabotaged.iter().take(3).cloned().collect());
     section("healed by the log", v.healed.clone());
     section("relaxed", v.relaxed.iter().map(|(name, why)| format!("{name}: {why}")).collect());
-    section("not proven", v.not_proven.clone());
+    if v.times.fault.is_some() {
+        section("not proven", v.not_proven.clone());
+    }
     out
 }
 

@@ -55,7 +55,7 @@ pub const SPEC: KindSpec = KindSpec {
     ],
 };
 
-/// Programs that a node needs for a backup; with `pg_waldump` it can find a target, too.
+/// Name of the manifest in the tar stream.
 pub const MANIFEST_NAME: &str = "backup_manifest";
 
 /// What is stored beside a base backup, so that a victim finds it there.

@@ -43,7 +43,7 @@ pub const PORT: u16 = 5432;
 /// The label that everything bears; its value is the run id.
 pub const LABEL: &str = "passmuster.run";
 
-/// `{version}` is replaced by the major version that a scenario asks for.
+/// `{version}` is replaced by the version that a scenario asks for.
 pub const DEFAULT_IMAGE_POSTGRES: &str = "postgres:{version}";
 /// The version when none is asked for.
 const DEFAULT_VERSION: &str = "17";

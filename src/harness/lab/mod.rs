@@ -45,7 +45,7 @@ impl Provider {
 pub struct LabOptions {
     /// Where private directories are made; chosen when absent.
     pub scratch: Option<PathBuf>,
-    /// Image of PostgreSQL for the docker lab, `{version}` replaced by the major version.
+    /// Image of PostgreSQL for the docker lab, `{version}` replaced by the version that a scenario asks for.
     pub image_postgres: Option<String>,
     /// Image of the S3 store for the docker lab.
     pub image_s3: Option<String>,
@@ -102,7 +102,7 @@ impl Lab {
         // container sees only this one.
         set_mode(&shared, 0o777)?;
         let place = match self.provider {
-            Provider::Local => Place::Local(local::LocalNode::new(&host_dir, self.user, version)?),
+            Provider::Local => Place::Local(Box::new(local::LocalNode::new(&host_dir, self.user, version)?)),
             Provider::Docker => Place::Docker(Box::new(docker::DockerNode::start(self, name, &shared, version).await?)),
         };
         Ok(Node { name: name.into(), shared, place, journal: self.journal.clone(), asked: version.map(String::from) })
@@ -129,7 +129,7 @@ pub struct Node {
 }
 
 enum Place {
-    Local(local::LocalNode),
+    Local(Box<local::LocalNode>),
     Docker(Box<docker::DockerNode>),
 }
 

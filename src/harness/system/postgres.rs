@@ -35,51 +35,10 @@ pub const SPEC: KindSpec = KindSpec {
         ),
         ParamSpec::new("wal_segment", ParamType::PowerOfTwo(1 << 20, 1 << 30), "16MiB", "Size of a segment of the log."),
         ParamSpec::new("checksums", ParamType::Bool, "true", "Data checksums."),
-        ParamSpec::optional("settings", ParamType::Settings(OWNED), "Further settings of the server."),
+        ParamSpec::optional("settings", ParamType::Settings, "Further settings of the server."),
     ],
     sabotages: &["fsync-off", "async-commit"],
 };
-
-/// Settings that a scenario may not choose: the harness archives, recovers, measures and cleans up by them.
-const OWNED: &[&str] = &[
-    "allow_alter_system",
-    "archive_cleanup_command",
-    "archive_command",
-    "archive_library",
-    "archive_mode",
-    "archive_timeout",
-    "cluster_name",
-    "config_file",
-    "data_checksums",
-    "data_directory",
-    "external_pid_file",
-    "hba_file",
-    "ident_file",
-    "include",
-    "include_dir",
-    "include_if_exists",
-    "lc_messages",
-    "listen_addresses",
-    "log_destination",
-    "log_line_prefix",
-    "log_timezone",
-    "logging_collector",
-    "port",
-    "primary_conninfo",
-    "recovery_end_command",
-    "recovery_target",
-    "recovery_target_action",
-    "recovery_target_inclusive",
-    "recovery_target_lsn",
-    "recovery_target_name",
-    "recovery_target_time",
-    "recovery_target_timeline",
-    "recovery_target_xid",
-    "restore_command",
-    "timezone",
-    "unix_socket_directories",
-    "wal_segment_size",
-];
 
 /// Settings that are recorded for every instance.
 const RECORDED: &[&str] = &[
@@ -102,6 +61,9 @@ const RECORDED: &[&str] = &[
 
 /// Time in which a server must have started; generous, since a loaded machine takes several times as long.
 const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long one question to a starting server may take before it is asked again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a cluster is made with.
 #[derive(Debug, Clone)]
@@ -205,6 +167,8 @@ impl Instance {
         set("logging_collector", "off".into());
         set("log_destination", "stderr".into());
         set("log_line_prefix", "%m [%p] ".into());
+        // In the data directory, which goes with the run: a killed server leaves its POSIX segments in /dev/shm for ever.
+        set("dynamic_shared_memory_type", "mmap".into());
         set("timezone", "UTC".into());
         set("log_timezone", "UTC".into());
         set("lc_messages", "C".into());
@@ -277,9 +241,14 @@ impl Instance {
     pub async fn wait_until_answering(&self, hot: bool) -> Outcome<()> {
         let _work = self.recorder.work(Actor::Server, format!("start of the {} server", self.role.word()));
         poll("the server's first answer", START_LIMIT, Duration::from_millis(5), || async {
-            if let Ok(client) = self.connect().await
-                && let Ok(row) = client.query_one("SELECT pg_is_in_recovery()", &[]).await
-                && (hot || !row.get::<_, bool>(0))
+            // Whoever took the port may accept and say nothing.
+            let asked = tokio::time::timeout(ANSWER_LIMIT, async {
+                let client = self.connect().await.ok()?;
+                let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await.ok()?;
+                Some(row.get::<_, bool>(0))
+            });
+            if let Ok(Some(in_recovery)) = asked.await
+                && (hot || !in_recovery)
             {
                 return Ok(Some(()));
             }
@@ -295,7 +264,16 @@ impl Instance {
     pub fn refusal(&self, how: &str) -> Error {
         let log = self.node.log();
         let (class, words) = classify_log(&log);
-        Error::failed(class, format!("the {} server {how}: {words}", self.role.word()))
+        let what = format!("the {} server {how}: {words}", self.role.word());
+        match machine_trouble(&log) {
+            Some(hint) => Error::Server { what, hint: hint.into() },
+            // Nothing was recovered yet: it is the set-up that does not work.
+            None if self.role == Role::Origin => {
+                let hint = "look at `settings` of the system in the scenario; the server's log is kept with the evidence";
+                Error::Server { what, hint: hint.into() }
+            }
+            None => Error::failed(class, what),
+        }
     }
 
     /// Records who answered and with which settings.
@@ -374,6 +352,20 @@ pub async fn connect(address: std::net::SocketAddr, login: &Login) -> Result<tok
     Ok(client)
 }
 
+/// Whether a server gave up for a reason that lies in this machine; the fix.
+pub fn machine_trouble(log: &str) -> Option<&'static str> {
+    let said = |words: &str| log.lines().rev().take(20).any(|l| l.contains(words));
+    if said("could not bind") || said("could not create any TCP/IP sockets") {
+        Some("another process took the port after it was found free: run again")
+    } else if said("No space left on device") {
+        Some("free space, or choose another place with `--scratch DIR`")
+    } else if said("Cannot allocate memory") || said("could not map anonymous shared memory") {
+        Some("free memory, or ask for less in `settings` of the system in the scenario")
+    } else {
+        None
+    }
+}
+
 /// What a server's last words mean.
 pub fn classify_log(log: &str) -> (FailureClass, String) {
     let last = log.lines().rev().find(|l| l.contains("FATAL:") || l.contains("PANIC:")).unwrap_or("no reason in its log");
@@ -412,5 +404,8 @@ mod tests {
         );
         assert_eq!(of("FATAL:  something new"), FailureClass::ServerRefused);
         assert_eq!(of(""), FailureClass::ServerRefused);
+        let bind = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\nFATAL:  could not create any TCP/IP sockets\n";
+        assert!(machine_trouble(bind).unwrap().contains("run again"));
+        assert_eq!(machine_trouble("FATAL:  requested timeline 2 is not a child of this server's history"), None);
     }
 }
