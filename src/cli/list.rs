@@ -29,7 +29,8 @@ pub struct ListArgs {
     pub what: String,
 }
 
-const WHAT: [&str; 12] =
+/// What can be listed.
+pub const WHAT: [&str; 12] =
     ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "doubts", "failures", "codes"];
 
 /// Runs the command.

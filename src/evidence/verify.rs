@@ -64,6 +64,14 @@ fn differ(path: &str, kept: &serde_json::Value, again: &serde_json::Value, out: 
                 differ(&format!("{path}/{i}"), x, y, out);
             }
         }
+        (Array(a), Array(b)) => {
+            out.push(format!("{path}: kept {} entries, computed again {}", a.len(), b.len()));
+            let only = |of: &[serde_json::Value], other: &[serde_json::Value], what: &str| {
+                of.iter().filter(|x| !other.contains(x)).take(5).map(|x| format!("{path}: {what}: {}", short(x))).collect::<Vec<_>>()
+            };
+            out.extend(only(a, b, "only kept"));
+            out.extend(only(b, a, "only computed again"));
+        }
         (a, b) if a == b => {}
         (a, b) => out.push(format!("{path}: kept {}, computed again {}", short(a), short(b))),
     }
@@ -85,6 +93,11 @@ mod tests {
     fn differences_name_their_place() {
         let lines = compare(r#"{"a":{"b":[1,2]},"tool":1}"#, r#"{"a":{"b":[1,3],"c":4},"tool":2}"#);
         assert_eq!(lines, vec!["/a/b/1: kept 2, computed again 3", "/a/c: kept null, computed again 4"]);
+        let lines = compare(r#"{"a":[1,2]}"#, r#"{"a":[2,3,4]}"#);
+        assert_eq!(
+            lines,
+            vec!["/a: kept 2 entries, computed again 3", "/a: only kept: 1", "/a: only computed again: 3", "/a: only computed again: 4"]
+        );
         assert_eq!(compare("{", "{}"), vec!["run.json is not JSON"]);
     }
 }
