@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_passmuster");
 
-/// Exit codes that DESIGN.md knows.
+/// Exit codes that `--help` lists.
 const EXITS: [i32; 8] = [0, 1, 2, 3, 10, 11, 12, 130];
 
 /// An empty directory to run the program in, removed at the end.

@@ -66,12 +66,29 @@ fn named(text: &str, mask: &mut [bool]) {
             continue;
         }
         let after = &text[at + 1..];
-        let value = after.trim_start_matches([' ', '"', '\'']);
+        let value = properties_skipped(after).trim_start_matches(' ');
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let value = value.strip_prefix(['"', '\'']).unwrap_or(value);
         let from = at + 1 + (after.len() - value.len());
-        let len = value.find(|c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']' | '"' | '\'')).unwrap_or(value.len());
+        // Without quotes, a value that has its line to itself goes to the end of it.
+        let alone = text[..at].rsplit('\n').next().is_some_and(|line| !line.contains(['{', '[', ',']));
+        let ends = |c: char| match quote {
+            Some(quote) => c == quote || c == '\n',
+            None => c == '\n' || !alone && matches!(c, ',' | '}' | ']'),
+        };
+        let len = value.find(ends).unwrap_or(value.len());
         if !["env:", "file:", "ephemeral", "{", "["].iter().any(|r| value.starts_with(r)) {
             hide(mask, from, from + len);
         }
+    }
+}
+
+/// What follows tags and anchors (`!x`, `&x`), which are no part of the value.
+fn properties_skipped(text: &str) -> &str {
+    let rest = text.trim_start_matches(' ');
+    match rest.strip_prefix(['!', '&']).and_then(|r| r.split_once(' ')) {
+        Some((_, after)) => properties_skipped(after),
+        None => text,
     }
 }
 
@@ -95,13 +112,17 @@ mod tests {
     fn what_looks_like_a_secret_is_masked_and_places_stay() {
         for (text, shown) in [
             ("keys: [AGE-SECRET-KEY-1CANARY]", "keys: [AGE-SECRET-KEY-*******]"),
-            ("password: canary, x: 1", "password: ******, x: 1"),
+            ("{password: canary, x: 1}", "{password: ******, x: 1}"),
+            ("password: a canary, or two\nx: 1", "password: ****************\nx: 1"),
+            ("{password: 'a canary, or two'}", "{password: '****************'}"),
             ("db_passwd = 'canary'", "db_passwd = '******'"),
             ("\"secret_access_key\": \"canary/+\"", "\"secret_access_key\": \"********\""),
             ("dsn: postgres://me:canary@db/x", "dsn: postgres://me:******@db/x"),
             ("key: AKIACANARYCANARY", "key: AKIA************"),
             ("encrypt: {age: canary}", "encrypt: {age: ******}"),
             ("age=canary", "age=******"),
+            ("{age: !x &y canary}", "{age: !x &y ******}"),
+            ("{age: \"!x canary\"}", "{age: \"*********\"}"),
         ] {
             assert_eq!(masked(text), shown);
         }

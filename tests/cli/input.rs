@@ -277,7 +277,12 @@ fn what_is_typed_wrongly_is_said_before_anything_is_started() {
 #[test]
 fn a_promise_that_cannot_hold_is_contradicted_by_arithmetic() {
     let place = Place::new();
-    let recover = [("recover: pitr", "recover: archive-end"), (", to: {before: drop-table, known_from: wal}", "")];
+    let recover = [
+        ("recover: pitr", "recover: archive-end"),
+        (", to: {before: drop-table, known_from: wal}", ""),
+        (", rewind: 15m", ""),
+        ("expect: [exact, control-restore-differs]\n", ""),
+    ];
     let edits = [&recover[..], &[("rpo: 15m", "rpo: 5s"), ("lead: 2s", "lead: 0s")]].concat();
     place.write("drill.yaml", changed(&edits));
     let ran = place.run(&["lint", "drill.yaml"]);
