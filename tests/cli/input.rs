@@ -58,6 +58,21 @@ const CASES: &[Case] = &[
     ("nothing-goes-wrong", &[("  - {fault: drop-table, on: db, table: ledger_b}\n", "")], &[("PM0210", 13, 6), ("PM0210", 14, 6)]),
     ("another-fault-before", &[("before: drop-table", "before: crash")], &[("PM0210", 15, 55)]),
     ("alert-without-margin", &[("known_from: wal", "known_from: alert")], &[("PM0211", 15, 79)]),
+    (
+        "alert-without-detection",
+        &[("  - {detect: table-readable, within: 30s}\n", ""), ("known_from: wal", "known_from: alert, margin: 1s")],
+        &[("PM0210", 14, 79)],
+    ),
+    ("alert-with-no-margin-at-all", &[("known_from: wal", "known_from: alert, margin: 0s")], &[("PM0211", 15, 94)]),
+    ("step-after-the-recovery", &[("expect:", "  - {fault: crash, on: db}\nexpect:")], &[("PM0210", 16, 5)]),
+    ("person-who-takes-no-time", &[("within: 30s", "within: 30s, human: true")], &[("PM0103", 14, 5)]),
+    ("second-database", &[("  store:", "  replica: {postgres: {}}\n  store:")], &[("PM0216", 7, 12)]),
+    (
+        "promises-without-their-recovery",
+        &[("pitr", "archive-end"), (", to: {before: drop-table, known_from: wal}", "")],
+        &[("PM0217", 10, 42), ("PM0217", 16, 10), ("PM0217", 16, 17)],
+    ),
+    ("margin-without-alert", &[("known_from: wal", "known_from: wal, margin: 2s")], &[("PM0217", 15, 92)]),
     ("wrong-kind-of-system", &[("of: db", "of: store"), ("to: store", "to: db")], &[("PM0212", 9, 14), ("PM0212", 9, 25)]),
     ("unknown-row", &[("S1-3", "S9-1")], &[("PM0213", 4, 8)]),
     (
