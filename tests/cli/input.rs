@@ -99,8 +99,10 @@ const CASES: &[Case] = &[
     ("wide-characters", &[("about: A table", "about: 表が落ちる"), ("S1-3", "災害")], &[("PM0213", 4, 8)]),
 ];
 
-/// Whole files: name, content, findings.
-fn files() -> Vec<(&'static str, Vec<u8>, &'static [(&'static str, u64, u64)])> {
+/// A whole file: name, content, findings.
+type File = (&'static str, Vec<u8>, &'static [(&'static str, u64, u64)]);
+
+fn files() -> Vec<File> {
     let utf16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| [mark.to_vec(), BASE.encode_utf16().flat_map(bytes).collect()].concat();
     let broken = BASE.replace("archive_timeout", "archive_timout");
     vec![
