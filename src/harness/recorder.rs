@@ -278,12 +278,14 @@ where
     F: Future<Output = Outcome<Option<T>>>,
 {
     let deadline = tokio::time::Instant::now() + limit;
+    let late = || super::error::Error::Timeout { what: what.into(), after: limit };
     loop {
-        if let Some(answer) = ask().await? {
+        // A question that is never answered must not outlive the deadline, either.
+        if let Some(answer) = tokio::time::timeout_at(deadline, ask()).await.map_err(|_| late())?? {
             return Ok(answer);
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(super::error::Error::Timeout { what: what.into(), after: limit });
+            return Err(late());
         }
         tokio::time::sleep(every).await;
     }

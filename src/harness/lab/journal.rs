@@ -159,7 +159,10 @@ async fn remove_directory(path: &Path) -> Outcome<()> {
 
 /// Kills every process that works below a directory, and removes the shared memory of servers there.
 async fn kill_below(path: &Path) -> Outcome<()> {
-    let segments = shared_memory_below(path);
+    let mut segments = shared_memory_below(path);
+    // A server that is just starting has a segment and has not written it down yet.
+    let pids: Vec<i32> = process::working_below(path).iter().map(|p| p.pid).collect();
+    segments.extend(shared_memory_made_by(&pids));
     let left = process::kill_all(|| process::working_below(path), None, Duration::from_secs(20)).await;
     if !left.is_empty() {
         return Err(Error::Other(format!("{} processes below {} cannot be ended", left.len(), path.display())));
@@ -184,6 +187,17 @@ fn shared_memory_below(path: &Path) -> Vec<i64> {
         level = next;
     }
     found
+}
+
+/// Ids of the System V segments that processes have created, from `/proc/sysvipc/shm`: key, id, mode, size, creator, …
+pub fn shared_memory_made_by(pids: &[i32]) -> Vec<i64> {
+    let text = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let of = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (id, creator) = (fields.get(1)?.parse().ok()?, fields.get(4)?.parse::<i32>().ok()?);
+        pids.contains(&creator).then_some(id)
+    };
+    text.lines().skip(1).filter_map(of).collect()
 }
 
 /// Id of the System V segment of a server, from line 7 of its `postmaster.pid`: `key id`.

@@ -108,7 +108,7 @@ impl Lab {
         // container sees only this one.
         set_mode(&shared, 0o777)?;
         let place = match self.provider {
-            Provider::Local => Place::Local(local::LocalNode::new(&host_dir, self.user, version)?),
+            Provider::Local => Place::Local(Box::new(local::LocalNode::new(&host_dir, self.user, version)?)),
             Provider::Docker => Place::Docker(Box::new(docker::DockerNode::start(self, name, &shared, version).await?)),
         };
         Ok(Node {
@@ -147,7 +147,7 @@ pub struct Node {
 }
 
 enum Place {
-    Local(local::LocalNode),
+    Local(Box<local::LocalNode>),
     Docker(Box<docker::DockerNode>),
 }
 

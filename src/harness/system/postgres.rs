@@ -57,6 +57,9 @@ const RECORDED: &[&str] = &[
 /// Time in which a server must have started; generous, since a loaded machine takes several times as long.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long one question to a starting server may take before it is asked again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
 /// What a cluster is made with.
 #[derive(Debug, Clone)]
 pub struct ClusterSettings {
@@ -172,6 +175,8 @@ impl Instance {
         set("logging_collector", "off".into());
         set("log_destination", "stderr".into());
         set("log_line_prefix", "%m [%p] ".into());
+        // In the data directory, which goes with the run: a killed server leaves its POSIX segments in /dev/shm for ever.
+        set("dynamic_shared_memory_type", "mmap".into());
         set("timezone", "UTC".into());
         set("log_timezone", "UTC".into());
         set("lc_messages", "C".into());
@@ -244,9 +249,14 @@ impl Instance {
     pub async fn wait_until_answering(&self, hot: bool) -> Outcome<()> {
         let _work = self.recorder.work(Actor::Server, format!("start of the {} server", self.role.word()));
         poll("the server's first answer", START_LIMIT, Duration::from_millis(5), || async {
-            if let Ok(client) = self.connect().await
-                && let Ok(row) = client.query_one("SELECT pg_is_in_recovery()", &[]).await
-                && (hot || !row.get::<_, bool>(0))
+            // Whoever took the port may accept and say nothing.
+            let asked = tokio::time::timeout(ANSWER_LIMIT, async {
+                let client = self.connect().await.ok()?;
+                let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await.ok()?;
+                Some(row.get::<_, bool>(0))
+            });
+            if let Ok(Some(in_recovery)) = asked.await
+                && (hot || !in_recovery)
             {
                 return Ok(Some(()));
             }
