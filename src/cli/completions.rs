@@ -5,8 +5,14 @@ use super::out::Out;
 use clap::Args;
 use clap_complete::Shell;
 
+const EXAMPLES: &str = "Examples:
+  source <(passmuster completions bash)
+  passmuster completions zsh > ~/.zfunc/_passmuster
+  passmuster completions fish > ~/.config/fish/completions/passmuster.fish";
+
 /// What `completions` takes.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CompletionsArgs {
     /// Which shell
     pub shell: Shell,

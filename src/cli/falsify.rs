@@ -14,26 +14,35 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "Examples:
+  passmuster falsify                        all sabotages of all shipped scenarios: minutes
+  passmuster falsify postgres-crash         those of one scenario
+  passmuster falsify postgres-drop-table --only target-too-late --only target-too-early
+
+A sabotage is killed if the run ends as it must, by one of what the sabotage names. Caught by
+anything else, or by an error of the harness, it survived: exit code 10.";
+
 /// What `falsify` takes.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct FalsifyArgs {
     /// Scenarios; all shipped ones that have sabotages if none is named
     pub scenarios: Vec<String>,
-    /// Only these sabotages
+    /// Only this sabotage; can be repeated
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Where it runs.
-    #[command(flatten)]
-    pub lab: LabArgs,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seed: u64,
-    /// Override a setting of the scenario
+    /// Override a setting of the scenario, by its path or the end of it; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]
+    pub seed: u64,
     /// Where evidence is written
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     pub out: PathBuf,
+    /// Where it runs.
+    #[command(flatten)]
+    pub lab: LabArgs,
 }
 
 /// What became of a sabotage.
@@ -60,17 +69,22 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
     } else {
         args.scenarios.clone()
     };
-    if let Some(unknown) = args.only.iter().find(|n| catalog.sabotage(n).is_none()) {
-        out.error(&format!("there is no sabotage `{unknown}`"), Some("`passmuster list sabotages` names those that there are"));
-        return Exit::Usage;
+    for name in &args.only {
+        if let Err(exit) = drill::find_sabotage(Some(name), &catalog, out) {
+            return exit;
+        }
     }
     let ready = match read(&names, &args.set, &catalog, out) {
         Ok(ready) => ready,
         Err(exit) => return exit,
     };
+    if let Err(exit) = drill::places(&args.out, &args.lab, out) {
+        return exit;
+    }
     let Some(runtime) = runtime(out) else { return Exit::Internal };
     let mut fates: Vec<Fate> = Vec::new();
     let mut green: Vec<(String, &'static str, String)> = Vec::new();
+    let mut left = false;
     let interrupted = runtime.block_on(async {
         let cancel = signals();
         for r in &ready {
@@ -83,11 +97,13 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
             if mine.is_empty() {
                 continue;
             }
-            let how = |sabotage| How { lab: &args.lab, seed: args.seed, sabotage, quick: false, set: &args.set, out: &args.out, show: false };
+            let how =
+                |sabotage| How { lab: &args.lab, seed: args.seed, series: None, sabotage, quick: false, set: &args.set, out: &args.out, show: false };
             for when in ["before", "after"] {
                 if when == "after" {
                     for spec in &mine {
                         let done = drill::one(r, &how(sabotage::find(spec.name)), cancel.clone(), out).await;
+                        left |= done.left;
                         if done.exit == Exit::Interrupted {
                             return true;
                         }
@@ -98,6 +114,7 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
                     }
                 }
                 let done = drill::one(r, &how(None), cancel.clone(), out).await;
+                left |= done.left;
                 if done.exit == Exit::Interrupted {
                     return true;
                 }
@@ -106,10 +123,10 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
         }
         false
     });
+    show(&fates, &green, out);
     if interrupted {
         return Exit::Interrupted;
     }
-    show(&fates, &green, out);
     if fates.is_empty() {
         out.error("no sabotage applies to what was named", Some("`passmuster list sabotages` says which scenarios they are for"));
         return Exit::Nothing;
@@ -120,7 +137,7 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
     }
     if fates.iter().any(|f| f.fate == "survived") {
         Exit::Failed
-    } else if not_green {
+    } else if not_green || left {
         Exit::Undecided
     } else {
         Exit::Ok

@@ -29,13 +29,18 @@ const EXAMPLES: &str = "Examples:
   passmuster verify reports/runs                      compute every verdict again from its record
   passmuster doctor                                   what this machine has and lacks
 
-Exit codes: 0 everything asked for passed, 1 internal error, 2 usage or invalid input, 3 nothing was selected,
-10 something failed, 11 something could not be judged, 12 evidence does not verify, 130 interrupted.";
+Exit codes:
+    0  everything asked for passed        10  something failed
+    1  internal error                     11  something could not be judged
+    2  usage, or invalid input            12  evidence does not verify
+    3  nothing was selected              130  interrupted, after clean-up
+
+What a word means: passmuster explain WORD (a code, a fault, a sabotage, an expectation, …)";
 
 /// Makes recovery promises testable: rehearses disasters for real, measures RTO and loss from acknowledged
 /// writes, and keeps evidence that can be recomputed.
 #[derive(Debug, Parser)]
-#[command(name = "passmuster", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "passmuster", bin_name = "passmuster", version, about, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -45,17 +50,18 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "For every command")]
 pub struct Common {
-    /// How results are written.
+    /// How results are written
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// Colour on a terminal; NO_COLOR is honoured.
+    /// When colour is used; `auto` is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
-    /// Say less.
-    #[arg(short, long, global = true)]
+    /// Say less: results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more: every event of a run.
+    /// Say more: every event of a run
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -64,8 +70,10 @@ pub struct Common {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
+    #[value(help = NO_HELP)]
     Human,
     /// For programs.
+    #[value(help = NO_HELP)]
     Json,
 }
 
@@ -73,12 +81,18 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
     /// On a terminal.
+    #[value(help = NO_HELP)]
     Auto,
     /// Always.
+    #[value(help = NO_HELP)]
     Always,
     /// Never.
+    #[value(help = NO_HELP)]
     Never,
 }
+
+/// Values that explain themselves: with a text for each, `--help` takes three times the room.
+pub(crate) const NO_HELP: Option<&'static str> = None;
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -116,19 +130,23 @@ pub fn main() -> std::process::ExitCode {
         }
     };
     let mut out = Out::new(cli.common.clone());
-    let exit = match cli.command {
-        Command::Drill(args) => drill::run(&args, &mut out),
-        Command::Falsify(args) => falsify::run(&args, &mut out),
-        Command::Lint(args) => lint::run(&args, &mut out),
-        Command::Verify(args) => verify::run(&args, &mut out),
-        Command::Report(args) => report::run(&args, &mut out),
-        Command::List(args) => list::run(&args, &mut out),
-        Command::Explain(args) => explain::run(&args, &mut out),
-        Command::Doctor(args) => doctor::run(&args, &mut out),
-        Command::Gc(args) => gc::run(&args, &mut out),
-        Command::Completions(args) => completions::run(&args, &mut out),
-    };
-    exit.into()
+    let exit = run(cli.command, &mut out);
+    Exit::worst([exit, out.written()]).into()
+}
+
+fn run(command: Command, out: &mut Out) -> Exit {
+    match command {
+        Command::Drill(args) => drill::run(&args, out),
+        Command::Falsify(args) => falsify::run(&args, out),
+        Command::Lint(args) => lint::run(&args, out),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Report(args) => report::run(&args, out),
+        Command::List(args) => list::run(&args, out),
+        Command::Explain(args) => explain::run(&args, out),
+        Command::Doctor(args) => doctor::run(&args, out),
+        Command::Gc(args) => gc::run(&args, out),
+        Command::Completions(args) => completions::run(&args, out),
+    }
 }
 
 /// The command line as clap sees it, for completions and docs.

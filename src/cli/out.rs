@@ -1,5 +1,6 @@
 //! Where results and messages go: data on standard output, everything else on standard error.
 
+use super::exit::Exit;
 use super::{Colour, Common, Format};
 use crate::report::style::Style;
 use std::io::{IsTerminal, Write};
@@ -8,12 +9,13 @@ use std::io::{IsTerminal, Write};
 pub struct Out {
     /// What was typed.
     pub common: Common,
+    unwritten: Option<std::io::Error>,
 }
 
 impl Out {
     /// For what was typed.
     pub fn new(common: Common) -> Out {
-        Out { common }
+        Out { common, unwritten: None }
     }
 
     /// Whether programs read the results.
@@ -43,7 +45,21 @@ impl Out {
     /// Writes a result. A reader that went away (`| head`) is no error.
     pub fn data(&mut self, text: &str) {
         let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => self.unwritten = Some(e),
+            _ => {}
+        }
+    }
+
+    /// Whether all results could be written; says so if not. A result that nobody has is no success.
+    pub fn written(&mut self) -> Exit {
+        match self.unwritten.take() {
+            None => Exit::Ok,
+            Some(e) => {
+                self.error(&format!("the result could not be written to standard output: {e}"), None);
+                Exit::Internal
+            }
+        }
     }
 
     /// Writes a message for people.

@@ -1,20 +1,30 @@
 //! `report`: renders the evidence of runs.
 
+use super::drill::reason;
 use super::exit::Exit;
 use super::out::Out;
 use super::verify::runs;
 use crate::evidence::{bundle, verify};
 use crate::report;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "Examples:
+  passmuster report evidence/20261121T172800Z-21b337af
+  passmuster report evidence/20261121T172800Z-21b337af --html page.html
+  passmuster report evidence/20261121T172800Z-21b337af --format json
+
+The verdict is computed again from the record, with nothing running. Exit codes: 0 all could be
+rendered, whatever the outcome was; 12 a record cannot be read; 2 a path is not there; 3 no run
+was found.";
 
 /// What `report` takes.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ReportArgs {
-    /// Directories of runs, or directories that hold some
-    #[arg(default_value = "reports/runs")]
+    /// Directories of runs, or directories that hold some; `reports/runs` if none is named
     pub paths: Vec<PathBuf>,
-    /// Write the page to this file instead of showing text (one run)
+    /// Write the page of one run to this file instead of showing text
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
@@ -23,8 +33,14 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs, out: &mut Out) -> Exit {
     let mut views = Vec::new();
     let mut exit = Vec::new();
-    for dir in args.paths.iter().flat_map(|p| runs(p)) {
-        let record = match bundle::load(&dir) {
+    let found = runs(&args.paths, out);
+    exit.extend(found.exit);
+    if args.html.is_some() && found.runs.len() > 1 {
+        out.error(&format!("{} runs do not fit into one page", found.runs.len()), Some("name the directory of one run with `--html`"));
+        return Exit::Usage;
+    }
+    for dir in &found.runs {
+        let record = match bundle::load(dir) {
             Ok(record) => record,
             Err(e) => {
                 out.error(&e.to_string(), None);
@@ -34,14 +50,20 @@ pub fn run(args: &ReportArgs, out: &mut Out) -> Exit {
         };
         let view = verify::recompute(&record);
         if let Some(file) = &args.html {
-            let written =
-                report::html::run(&record, &view).and_then(|page| std::fs::write(file, page).map_err(|e| format!("write {}: {e}", file.display())));
-            if let Err(e) = written {
-                out.error(&e, None);
-                return Exit::Internal;
+            let written = report::html::run(&record, &view).map(|page| std::fs::write(file, page));
+            match written {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => {
+                    out.error(&format!("{} cannot be written: {}", file.display(), reason(&e)), Some("name another file with `--html`"));
+                    return Exit::Usage;
+                }
+                Err(defect) => {
+                    out.error(&defect, None);
+                    return Exit::Internal;
+                }
             }
         } else if !out.json() {
-            let text = report::terminal::run(&view, Some(&dir.join("report.html").display().to_string()), out.style());
+            let text = report::terminal::run(&view, page(dir).as_deref(), out.style());
             out.data(&text);
         }
         exit.push(Exit::Ok);
@@ -51,8 +73,11 @@ pub fn run(args: &ReportArgs, out: &mut Out) -> Exit {
         let text = report::json::runs(&views);
         out.data(&text);
     }
-    if exit.is_empty() {
-        out.error("no evidence was found", Some("give the directory of a run, or one that holds some"));
-    }
     Exit::worst(exit)
+}
+
+/// The page beside the record, if it is there.
+fn page(dir: &Path) -> Option<String> {
+    let page = dir.join("report.html");
+    page.is_file().then(|| page.display().to_string())
 }

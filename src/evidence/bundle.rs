@@ -33,7 +33,7 @@ pub enum EvidenceError {
         why: String,
     },
     /// The directory is not evidence at all.
-    #[error("{0} holds no evidence: there is no plan.json and no events.jsonl in it")]
+    #[error("{0}: the raw record is gone: there is no plan.json and no events.jsonl in it")]
     NotEvidence(String),
 }
 
@@ -41,6 +41,15 @@ type Result<T> = std::result::Result<T, EvidenceError>;
 
 /// Files that are compressed when a run is sealed.
 const COMPRESSED: [&str; 4] = ["ledger.jsonl", "readback-recovered.jsonl", "readback-control.jsonl", "commits.jsonl"];
+
+/// Files by which a directory is known as that of a run, also one whose raw record somebody removed.
+const MARKS: [&str; 7] =
+    ["plan.json", "events.jsonl", "run.json", "environment.json", "ledger.jsonl", "ledger.jsonl.zst", "readback-recovered.jsonl.zst"];
+
+/// Whether a directory holds the evidence of a run, or what is left of it.
+pub fn is_run(dir: &Path) -> bool {
+    MARKS.iter().any(|name| dir.join(name).exists())
+}
 
 fn doing<T>(result: io::Result<T>, what: impl FnOnce() -> String) -> Result<T> {
     result.map_err(|source| EvidenceError::Io { what: what(), source })

@@ -454,7 +454,7 @@ async fn inject(drill: &mut Drill, step: usize, kind: &str, params: &Params) -> 
     drill.sabotage(Point::Faulted).await
 }
 
-/// The oracle's fence (MEASUREMENT.md, "Point-in-time exactness"): drained, marker, target, marker, resumed.
+/// The oracle's fence (docs/FIGURES.md, "exact"): drained, marker, target, marker, resumed.
 async fn put_fence(drill: &mut Drill) -> Outcome<()> {
     drill.knob("oracle", "the target comes from a fence that the drill put before the damage; no operator has that");
     drill.load.pause().await;

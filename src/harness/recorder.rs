@@ -241,7 +241,7 @@ impl Drop for Work {
 }
 
 /// Watches the recorder itself: a tick that comes late means that nothing could be stamped meanwhile
-/// (MEASUREMENT.md, "Clocks"). Ends when the returned handle is dropped.
+/// (docs/FIGURES.md, "The clock"). Ends when the returned handle is dropped.
 pub fn heartbeat(recorder: &Arc<Recorder>) -> Heartbeat {
     const PERIOD: Duration = Duration::from_millis(10);
     /// Later than this counts as a stall; below it is ordinary scheduling on a busy machine.

@@ -26,6 +26,18 @@ impl Class {
     /// Every class.
     pub const ALL: [Class; 6] = [Class::System, Class::Fault, Class::Probe, Class::Recovery, Class::Method, Class::Workload];
 
+    /// The word in messages.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Class::System => "kind of system",
+            Class::Fault => "fault",
+            Class::Probe => "probe",
+            Class::Recovery => "recovery",
+            Class::Method => "backup method",
+            Class::Workload => "workload",
+        }
+    }
+
     /// The word in `list` and in docs, plural.
     pub fn plural(self) -> &'static str {
         match self {
@@ -69,6 +81,26 @@ pub enum Consequence {
     Healed,
 }
 
+impl Consequence {
+    /// The word in `list`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Consequence::Fail => "fail",
+            Consequence::Inconclusive => "inconclusive",
+            Consequence::Healed => "healed",
+        }
+    }
+
+    /// The same in a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Consequence::Fail => "The run must fail",
+            Consequence::Inconclusive => "The run must be inconclusive",
+            Consequence::Healed => "The run must pass and show the healing with its proof",
+        }
+    }
+}
+
 /// A deliberate defect, as far as files and people are concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct SabotageSpec {
@@ -86,6 +118,17 @@ pub struct SabotageSpec {
     pub differs_by_lab: bool,
 }
 
+/// What a scenario must have for an expectation to be judged at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing special.
+    Nothing,
+    /// One of these recoveries.
+    Recovery(&'static [&'static str]),
+    /// A backup that is stored encrypted.
+    Encryption,
+}
+
 /// Something that the verdict judges.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectationSpec {
@@ -95,6 +138,8 @@ pub struct ExpectationSpec {
     pub summary: &'static str,
     /// Judged in every run to which it applies; otherwise only if a scenario lists it.
     pub always: bool,
+    /// What it applies to.
+    pub needs: Needs,
 }
 
 /// All that can be named.

@@ -37,11 +37,11 @@ codes! {
     Unreadable = "PM0001" Error "file cannot be read";
     /// Files are UTF-8. A byte-order mark of UTF-16 means that an editor saved it in another encoding.
     NotUtf8 = "PM0002" Error "file is not UTF-8";
-    /// Files that people write are small; anything above the limit is refused before it is parsed.
+    /// Files that people write are small; anything above 4 MiB is refused before it is parsed.
     TooLarge = "PM0003" Error "file is too large";
     /// The text is not YAML.
     Syntax = "PM0004" Error "not valid YAML";
-    /// Aliases that expand to very many values, or very deep nesting, are refused: a small file may
+    /// Over 200 000 values once aliases are expanded, as much text, or nesting over 64 deep is refused: a small file may
     /// not make a large amount of work.
     Bomb = "PM0005" Error "too many or too deeply nested values";
     /// A file holds one document.
@@ -59,7 +59,7 @@ codes! {
     MissingKey = "PM0103" Error "missing key";
     /// The value has another shape than what is read here.
     WrongType = "PM0104" Error "wrong type";
-    /// `yes`, `no`, `on`, `off` are booleans to some YAML readers and text to others. Write `true` or
+    /// `yes`, `no`, `on`, `off`, `y` and `n` are booleans to some YAML readers and text to others. Write `true` or
     /// `false`, or quote the word.
     AmbiguousBoolean = "PM0105" Error "ambiguous boolean";
     /// A duration is a number with a unit: `500ms`, `30s`, `15m`, `1h30m`, `7d`, `2w`.
@@ -77,8 +77,9 @@ codes! {
     SecretByValue = "PM0111" Error "secret given by value";
     /// Names consist of lower-case letters, digits and single dashes.
     BadName = "PM0112" Error "not a usable name";
-    /// A setting of a server that the lab keeps.
-    ManagedSetting = "PM0113" Error "setting that passmuster keeps";
+    /// The harness must set it itself, to archive, recover or measure; a value in the file would be lost, or break the
+    /// run.
+    OwnedSetting = "PM0113" Error "setting that the harness sets";
 
     /// The kind of system is not registered. `passmuster list systems` names those that are.
     UnknownSystemKind = "PM0201" Error "unknown kind of system";
@@ -98,21 +99,35 @@ codes! {
     UnknownExpectation = "PM0208" Error "unknown expectation";
     /// A step is exactly one of `fault`, `detect` or `recover`.
     BadStep = "PM0209" Error "step is not one action";
-    /// The order of the steps cannot be run: a recovery needs a fault before it, and a target that is
-    /// found relative to a fault needs that fault.
+    /// The order of the steps cannot be run: a recovery needs a fault before it, a target that is found relative to a
+    /// fault needs that fault, one that is found from an alert needs its detection. A drill ends with its one recovery:
+    /// nothing after it would be judged.
     BadOrder = "PM0210" Error "steps in an impossible order";
-    /// A target taken from the time of an alert lies after the damage unless a margin is given.
+    /// A target taken from the time of an alert lies after the damage unless a margin above zero is given.
     NoMargin = "PM0211" Error "an alert-based target needs a margin";
     /// The system is of another kind than what the step needs.
     WrongSystemKind = "PM0212" Error "system of the wrong kind";
-    /// The row is not one of REQUIREMENTS.md's (`S1-1` … `S5-13`).
+    /// The row is not one of the requirement rows (`S1-1` … `S5-13`). `rows` is a label; it can be left out.
     UnknownRow = "PM0213" Error "unknown requirement row";
     /// `--set` names a setting by its path or by its last part where that is unique.
     BadSetting = "PM0214" Error "no such setting";
+    /// No scenario is called so, neither a shipped one nor one below `scenarios/`. `passmuster list scenarios` names
+    /// the shipped ones; a file is given by its path.
+    UnknownScenario = "PM0215" Error "unknown scenario";
+    /// A drill runs one database, the one that the backup is of, and one store, the one that it goes to. Another system
+    /// would be read and never started, so that no fault on it happens and no promise about it is kept.
+    UnusedSystem = "PM0216" Error "system that the drill would not run";
+    /// An expectation, an objective or a setting about which nothing in this scenario can say anything. It would be
+    /// passed over without a word, and whoever wrote it would take it for proven.
+    NotApplicable = "PM0217" Error "does not apply to this scenario";
 
-    /// The objective is below what the method can reach in the worst case, by arithmetic alone.
+    /// The objective is below what the method can reach in the worst case, by arithmetic alone. After the loss of an
+    /// instance, a recovery from the archive can lose what was written since the last segment left it: `archive_timeout`,
+    /// and about a second until the server notices; the time until the store has it comes on top and is counted as
+    /// nothing. Promise more, archive more often, or replicate synchronously.
     RpoBelowWorstCase = "PM0301" Contradiction "objective below the arithmetic worst case";
-    /// A drill must have its load running long enough to fill the interval that it is judged by.
+    /// Loss is measured from acknowledged writes, so the load must run between the backup and the fault: `lead` of the
+    /// workload is more than nothing.
     NothingBeforeFault = "PM0302" Contradiction "no load before the fault";
 }
 

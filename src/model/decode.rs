@@ -4,11 +4,12 @@
 //! that one reading reports all that is wrong with it.
 
 use super::codes::Code;
-use super::diag::{Diagnostic, Diagnostics, did_you_mean};
+use super::diag::{Diagnostic, Diagnostics, did_you_mean, quoted};
 use super::params::SecretRef;
 use super::source::{Sources, Span, Spanned};
 use super::units;
 use super::yaml::{Kind, Node};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Reads typed values and keeps what is wrong with them.
@@ -52,14 +53,17 @@ impl Reader<'_> {
             );
             return None;
         };
-        for (i, (key, _)) in entries.iter().enumerate() {
-            if let Some((first, _)) = entries[..i].iter().find(|(k, _)| k.value == key.value) {
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        for (key, _) in entries {
+            if let Some(first) = seen.get(key.value.as_str()) {
                 self.push(
-                    Diagnostic::new(Code::DuplicateKey, format!("`{}` is here twice", key.value), key.span)
+                    Diagnostic::new(Code::DuplicateKey, format!("{} is here twice", quoted(&key.value)), key.span)
                         .label("again here")
-                        .also(first.span, "first here")
+                        .also(*first, "first here")
                         .help("keep one of the two"),
                 );
+            } else {
+                seen.insert(&key.value, key.span);
             }
         }
         Some(Fields { what: what.to_string(), span: node.span, entries, asked: Vec::new() })
@@ -69,8 +73,8 @@ impl Reader<'_> {
     pub fn text(&mut self, node: &Node) -> Option<Spanned<String>> {
         match &node.kind {
             Kind::Scalar { text, plain } if !node.is_null() => {
-                if *plain && ambiguous(text) {
-                    self.ambiguous(node, text);
+                if *plain && ambiguous(text).is_some() {
+                    self.ambiguous(node, text, format!("quote it if the word itself is meant: \"{text}\""));
                     return None;
                 }
                 Some(Spanned::new(text.clone(), node.span))
@@ -87,7 +91,7 @@ impl Reader<'_> {
         let text = self.text(node)?;
         if !is_name(&text.value) {
             self.push(
-                Diagnostic::new(Code::BadName, format!("`{}` is not a usable name", text.value), node.span)
+                Diagnostic::new(Code::BadName, format!("{} is not a usable name", quoted(&text.value)), node.span)
                     .help("use lower-case letters, digits and single dashes, beginning with a letter"),
             );
             return None;
@@ -101,12 +105,11 @@ impl Reader<'_> {
             Kind::Scalar { text, plain: true } => match text.as_str() {
                 "true" => Some(Spanned::new(true, node.span)),
                 "false" => Some(Spanned::new(false, node.span)),
-                other if ambiguous(other) => {
-                    self.ambiguous(node, other);
-                    None
-                }
-                _ => {
-                    self.wrong(node, "a boolean", "true");
+                other => {
+                    match ambiguous(other) {
+                        Some(meant) => self.ambiguous(node, other, format!("write `{meant}`")),
+                        None => self.wrong(node, "a boolean", "true"),
+                    }
                     None
                 }
             },
@@ -139,12 +142,12 @@ impl Reader<'_> {
 
     /// A duration such as `15m`.
     pub fn duration(&mut self, node: &Node) -> Option<Spanned<Duration>> {
-        self.unit(node, Code::BadDuration, "a duration", "500ms, 30s, 15m, 1h30m, 7d", units::parse_duration)
+        self.unit(node, Code::BadDuration, "a duration", "30s, 15m, 1h30m, 7d, 500ms", units::parse_duration)
     }
 
     /// A size such as `16MiB`.
     pub fn size(&mut self, node: &Node) -> Option<Spanned<u64>> {
-        self.unit(node, Code::BadSize, "a size", "512KiB, 16MiB, 200MB, 2GiB", units::parse_size)
+        self.unit(node, Code::BadSize, "a size", "16MiB, 512KiB, 200MB, 2GiB", units::parse_size)
     }
 
     /// A rate such as `200/s`, in events per second.
@@ -158,14 +161,21 @@ impl Reader<'_> {
     }
 
     fn unit<T>(&mut self, node: &Node, code: Code, what: &str, examples: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Spanned<T>> {
+        let first = examples.split(',').next().unwrap_or_default();
         let Some(text) = node.text().filter(|_| !node.is_null()) else {
-            self.wrong(node, what, examples.split(',').next().unwrap_or_default());
+            self.wrong(node, what, first);
             return None;
         };
         match parse(text) {
             Some(value) => Some(Spanned::new(value, node.span)),
             None => {
-                self.push(Diagnostic::new(code, format!("`{text}` is not {what}"), node.span).help(format!("write {what} as in {examples}")));
+                let unit = first.trim_start_matches(|c: char| c.is_ascii_digit());
+                let help = match parse(&format!("{text}{unit}")) {
+                    // A number alone: the unit is what is missing.
+                    Some(_) if text.parse::<f64>().is_ok() => format!("write `{text}{unit}`, or another unit as in {examples}"),
+                    _ => format!("write {what} as in {examples}"),
+                };
+                self.push(Diagnostic::new(code, format!("{} is not {what}", quoted(text)), node.span).help(help));
                 None
             }
         }
@@ -177,7 +187,7 @@ impl Reader<'_> {
         if let Some(found) = choices.iter().find(|c| **c == text.value) {
             return Some(Spanned::new(*found, node.span));
         }
-        let mut d = Diagnostic::new(Code::BadChoice, format!("`{}` is not one of {}", text.value, listed(choices)), node.span);
+        let mut d = Diagnostic::new(Code::BadChoice, format!("{} is not one of {}", quoted(&text.value), listed(choices)), node.span);
         d = match did_you_mean(&text.value, choices.iter().copied()) {
             Some(near) => d.help(format!("did you mean `{near}`?")),
             None => d.help(format!("choose one of {}", listed(choices))),
@@ -188,11 +198,11 @@ impl Reader<'_> {
 
     /// A reference to a secret. A value that stands there in the open is not repeated.
     pub fn secret(&mut self, node: &Node, ephemeral_allowed: bool) -> Option<Spanned<SecretRef>> {
-        let text = self.text(node)?;
-        let parsed = SecretRef::parse(&text.value).filter(|r| ephemeral_allowed || *r != SecretRef::Ephemeral);
+        let parsed = node.text().and_then(SecretRef::parse).filter(|r| ephemeral_allowed || *r != SecretRef::Ephemeral);
         if parsed.is_none() {
+            self.diags.conceal(node.span);
             let help = if ephemeral_allowed {
-                "write `env:NAME`, `file:PATH`, or `ephemeral` for a key that lives as long as the run"
+                "write `env:NAME`, `file:PATH`, or `ephemeral` for a key that lives as long as the run; if a real secret stood here, change it"
             } else {
                 "write `env:NAME` or `file:PATH`; if a real secret stood here, change it"
             };
@@ -210,11 +220,9 @@ impl Reader<'_> {
         Some(items.iter().filter_map(|item| read(self, item)).collect())
     }
 
-    fn ambiguous(&mut self, node: &Node, text: &str) {
-        self.push(
-            Diagnostic::new(Code::AmbiguousBoolean, format!("`{text}` is a boolean to some readers and text to others"), node.span)
-                .help(format!("write `true` or `false`, or quote it: \"{text}\"")),
-        );
+    fn ambiguous(&mut self, node: &Node, text: &str, help: String) {
+        let message = format!("`{text}` is a boolean to some readers and text to others");
+        self.push(Diagnostic::new(Code::AmbiguousBoolean, message, node.span).help(help));
     }
 }
 
@@ -245,16 +253,27 @@ impl<'n> Fields<'n> {
         self.asked.push(key.to_string());
     }
 
+    /// Calls the mapping something more precise in what follows.
+    pub fn rename(&mut self, what: String) {
+        self.what = what;
+    }
+
     /// Reports every key that nobody asked for.
     pub fn finish(self, r: &mut Reader<'_>) {
         for (key, _) in self.entries {
             if self.asked.contains(&key.value) {
                 continue;
             }
+            if r.diags.is_full(key.span.source) {
+                r.diags.leave_out(Code::UnknownKey.severity());
+                continue;
+            }
             let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
-            let mut d = Diagnostic::new(Code::UnknownKey, format!("{} has no key `{}`", self.what, key.value), key.span);
+            let mut d = Diagnostic::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&key.value)), key.span);
             d = match did_you_mean(&key.value, known.iter().copied()) {
+                _ if key.value == "<<" => d.help("merge keys have no meaning here; write the values out"),
                 Some(near) => d.help(format!("did you mean `{near}`?")),
+                None if known.is_empty() => d.help("it takes no keys"),
                 None => d.help(format!("known here: {}", listed(&known))),
             };
             r.push(d);
@@ -276,6 +295,11 @@ pub fn listed(words: &[&str]) -> String {
     words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn ambiguous(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "y" | "n")
+/// What a word is to readers that take it for a boolean.
+fn ambiguous(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "y" => Some(true),
+        "no" | "off" | "n" => Some(false),
+        _ => None,
+    }
 }

@@ -1,8 +1,13 @@
 //! Diagnostics: what is wrong with a text, where, and how to mend it.
 
 use super::codes::Code;
-use super::source::{Sources, Span};
+use super::secrecy;
+use super::source::{SourceId, Sources, Span};
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Most findings that are kept about one text: what makes more is one mistake, or hostile.
+pub const MAX_PER_SOURCE: usize = 100;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -99,17 +104,54 @@ impl Diagnostic {
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
+    per_source: BTreeMap<SourceId, usize>,
+    left_out: Vec<Severity>,
+    concealed: Vec<Span>,
 }
 
 impl Diagnostics {
-    /// Adds one.
+    /// Adds one. The same finding at the same place (one `--set` for several scenarios) is kept once.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.all.push(diagnostic);
+        let same = |d: &Diagnostic| d.code == diagnostic.code && d.span() == diagnostic.span() && d.message == diagnostic.message;
+        let source = diagnostic.span().source;
+        if self.is_full(source) {
+            self.leave_out(diagnostic.severity);
+        } else if !self.all.iter().any(same) {
+            *self.per_source.entry(source).or_default() += 1;
+            self.all.push(diagnostic);
+        }
+    }
+
+    /// Whether a text has so many findings that further ones are only counted.
+    pub fn is_full(&self, source: SourceId) -> bool {
+        self.per_source.get(&source).is_some_and(|count| *count >= MAX_PER_SOURCE)
+    }
+
+    /// Counts a finding that is not kept.
+    pub fn leave_out(&mut self, severity: Severity) {
+        self.left_out.push(severity);
     }
 
     /// Takes all of another collection.
     pub fn extend(&mut self, other: Diagnostics) {
-        self.all.extend(other.all);
+        other.all.into_iter().for_each(|d| self.push(d));
+        self.left_out.extend(other.left_out);
+        self.concealed.extend(other.concealed);
+    }
+
+    /// A place that holds a secret: it is masked wherever its text is shown.
+    pub fn conceal(&mut self, span: Span) {
+        self.concealed.push(span);
+    }
+
+    /// Places that hold secrets.
+    pub fn concealed(&self) -> &[Span] {
+        &self.concealed
+    }
+
+    /// How many findings were left out, because a text had too many.
+    pub fn left_out(&self) -> usize {
+        self.left_out.len()
     }
 
     /// In the order of the text, worst first at one place.
@@ -139,12 +181,16 @@ impl Diagnostics {
 
     /// Whether anything makes the text unusable.
     pub fn has_errors(&self) -> bool {
-        self.all.iter().any(|d| d.severity == Severity::Error)
+        self.severities().any(|s| s == Severity::Error)
     }
 
     /// Whether a promise in the text cannot hold.
     pub fn has_contradictions(&self) -> bool {
-        self.all.iter().any(|d| d.severity == Severity::Contradiction)
+        self.severities().any(|s| s == Severity::Contradiction)
+    }
+
+    fn severities(&self) -> impl Iterator<Item = Severity> {
+        self.all.iter().map(|d| d.severity).chain(self.left_out.iter().copied())
     }
 }
 
@@ -152,8 +198,23 @@ impl Diagnostics {
 ///
 /// Damerau-Levenshtein distance (optimal string alignment), at most a third of the length.
 pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nothing that can be meant is so long, and the distance costs time and memory.
+    if typed.is_empty() || typed.len() > 100 {
+        return None;
+    }
     let limit = (typed.chars().count() / 3).max(1);
     candidates.into_iter().map(|c| (distance(typed, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
+}
+
+/// What was written, for a message: in backticks, short, without control characters and secrets.
+pub fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let start: String = text.chars().take(4 * SHOWN).collect();
+    let masked: String = secrecy::masked(&start).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    match masked.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("`{}…`", &masked[..end]),
+        None => format!("`{masked}`"),
+    }
 }
 
 fn distance(a: &str, b: &str) -> usize {
@@ -188,5 +249,24 @@ mod tests {
         assert_eq!(did_you_mean("archive_timout", known), Some("archive_timeout"));
         assert_eq!(did_you_mean("adta", known), Some("data"));
         assert_eq!(did_you_mean("colour", known), None);
+        assert_eq!(did_you_mean("", ["a"]), None);
+    }
+
+    #[test]
+    fn what_is_quoted_is_short_and_harmless() {
+        assert_eq!(quoted("wal"), "`wal`");
+        assert_eq!(quoted(&"x".repeat(1 << 20)), format!("`{}…`", "x".repeat(60)));
+        assert_eq!(quoted("a\x1b[31mb"), "`a\u{fffd}[31mb`");
+        assert!(!quoted("AGE-SECRET-KEY-1CANARY").contains("CANARY"));
+    }
+
+    #[test]
+    fn a_text_with_too_many_findings_still_has_errors() {
+        let mut diags = Diagnostics::default();
+        let at = |i: u32| Span { start: i, end: i, ..Span::default() };
+        (0..150).for_each(|i| diags.push(Diagnostic::new(Code::UnknownKey, "x", at(i))));
+        diags.push(Diagnostic::new(Code::RpoBelowWorstCase, "x", at(0)));
+        assert_eq!((diags.len(), diags.left_out()), (MAX_PER_SOURCE, 51));
+        assert!(diags.has_errors() && diags.has_contradictions());
     }
 }

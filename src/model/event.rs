@@ -19,7 +19,7 @@ pub struct Stamped {
     pub event: Event,
 }
 
-/// The moments that MEASUREMENT.md names; each is measured once per step of the plan.
+/// The moments that docs/FIGURES.md names; each is measured once per step of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {
@@ -165,6 +165,30 @@ impl FailureClass {
             FailureClass::BackupFailed => "backup-failed",
             FailureClass::NotSteady => "not-steady",
             FailureClass::NotWritable => "not-writable",
+        }
+    }
+
+    /// What it means, one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            FailureClass::DamageNotFound => "No commit in the archive drops the table, or the table was not in the database when it was backed up",
+            FailureClass::ArchiveGap => "A segment that is needed is not in the archive",
+            FailureClass::TargetNotReached => "The server ended recovery before the target",
+            FailureClass::TargetBeforeBackup => "The target is earlier than the end of the base backup",
+            FailureClass::ObjectCorrupt => "A stored object is not what was stored",
+            FailureClass::WrongKey => "A stored object does not open with the key",
+            FailureClass::BackupIncomplete => "The base backup lacks a file, or a file that is not a relation's differs from the backup's manifest",
+            FailureClass::PageCorrupt => "A page of the base backup is damaged, and nothing in the log before the target replaces it",
+            FailureClass::WrongCluster => "The base backup or the log is of another cluster",
+            FailureClass::ServerRefused => "The server refused to start or to recover, in other words, which are quoted",
+            FailureClass::PausedAtTarget => "The server answers reads, is paused at its target and never left recovery",
+            FailureClass::OverTime => "The time limit of the step was over: the recovery time is right-censored",
+            FailureClass::StoreUnavailable => "The store did not answer, or refused",
+            FailureClass::NoBackup => "There is no base backup, or an object that was listed is not there",
+            FailureClass::NotDetected => "The detection did not fire, or there was none to take the time from",
+            FailureClass::EndpointNotMoved => "After the recovery something else answers where the clients connect",
+            FailureClass::BackupFailed => "A base backup could not be taken",
+            FailureClass::NotSteady => "The steady state did not hold in time, so there was nothing to disturb",
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::codes::Code;
 use super::decode::Reader;
-use super::diag::Diagnostic;
+use super::diag::{Diagnostic, quoted};
 use super::source::{Span, Spanned};
 use super::units;
 use super::yaml::{Kind, Node};
@@ -18,8 +18,12 @@ use std::time::Duration;
 pub enum ParamType {
     /// `15m`
     Duration,
+    /// `60s`: whole seconds within bounds, since the server counts in seconds.
+    Seconds(u64, u64),
     /// `16MiB`
     Size,
+    /// `16MiB`: a power of two within bounds.
+    PowerOfTwo(u64, u64),
     /// `200/s`
     Rate,
     /// `25%`
@@ -34,8 +38,8 @@ pub enum ParamType {
     Choice(&'static [&'static str]),
     /// `env:NAME`, `file:PATH` or `ephemeral`
     Secret,
-    /// A mapping of names to text: settings of a server.
-    Settings,
+    /// A mapping of names to text: settings of a server, except those that the harness itself must set.
+    Settings(&'static [&'static str]),
     /// `{age: env:NAME}` or `none`
     Cipher,
     /// A duration, a share, or one of these words (`random`, `before-switch`, `40%`).
@@ -283,7 +287,19 @@ impl Params {
 pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Value> {
     Some(match kind {
         ParamType::Duration => Value::Duration(r.duration(node)?.value),
+        ParamType::Seconds(min, max) => {
+            let d = r.duration(node)?.value;
+            let fits = d.subsec_nanos() == 0 && (min..=max).contains(&d.as_secs());
+            within(r, node, fits, "whole seconds", &Value::Duration(Duration::from_secs(min)), &Value::Duration(Duration::from_secs(max)))?;
+            Value::Duration(d)
+        }
         ParamType::Size => Value::Size(r.size(node)?.value),
+        ParamType::PowerOfTwo(min, max) => {
+            let size = r.size(node)?.value;
+            let fits = size.is_power_of_two() && (min..=max).contains(&size);
+            within(r, node, fits, "a power of two", &Value::Size(min), &Value::Size(max))?;
+            Value::Size(size)
+        }
         ParamType::Rate => Value::Rate(r.rate(node)?.value),
         ParamType::Share => Value::Share(r.ratio(node)?.value),
         ParamType::Int(min, max) => Value::Int(r.integer(node, min, max)?.value),
@@ -293,32 +309,37 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
         ParamType::Secret => Value::Secret(r.secret(node, true)?.value),
         ParamType::ShareOr(words) => match node.text().and_then(units::parse_ratio) {
             Some(share) => Value::Share(share),
+            None if node.text().is_some_and(|t| t.ends_with('%')) => Value::Share(r.ratio(node)?.value),
             None => Value::Text(r.choice(node, words)?.value.to_string()),
         },
         ParamType::Cipher => {
             if node.text() == Some("none") {
                 return Some(Value::Cipher(None));
             }
-            let Kind::Map(_) = &node.kind else {
+            let Kind::Map(entries) = &node.kind else {
+                r.diags.conceal(node.span);
                 r.wrong(node, "a cipher", "{age: env:DRILL_KEY}");
                 return None;
             };
+            // Whatever stands here may have been meant as a key.
+            let open = entries.iter().filter(|(_, v)| v.text().and_then(SecretRef::parse).is_none());
+            open.for_each(|(_, v)| r.diags.conceal(v.span));
             let mut fields = r.fields(node, "a cipher")?;
             let key = fields.req(r, "age", "env:DRILL_KEY");
             fields.finish(r);
             Value::Cipher(Some(r.secret(key?, true)?.value))
         }
-        ParamType::Settings => {
+        ParamType::Settings(owned) => {
             let Kind::Map(entries) = &node.kind else {
                 r.wrong(node, "a mapping of settings", "{work_mem: 8MB}");
                 return None;
             };
+            r.fields(node, "`settings`")?;
             let mut out = BTreeMap::new();
             for (key, value) in entries {
-                if MANAGED_SETTINGS.contains(&key.value.as_str()) {
-                    let message = format!("`{}` is kept by passmuster", key.value);
-                    let help = "leave it out: the lab and the backup method set it, and what they measure depends on it";
-                    r.push(Diagnostic::new(Code::ManagedSetting, message, key.span).label("not to be set here").help(help));
+                if owned.contains(&key.value.to_ascii_lowercase().as_str()) {
+                    let d = Diagnostic::new(Code::OwnedSetting, format!("{} is set by the harness", quoted(&key.value)), key.span);
+                    r.push(d.help("remove it; what can be chosen is a parameter of the system (`passmuster explain postgres`)"));
                     continue;
                 }
                 // `off` is PostgreSQL's own spelling, so settings take any scalar as it stands.
@@ -334,49 +355,14 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
     })
 }
 
-/// Settings of a server that the lab, the endpoint or the backup method keep: another value would break the run, or be
-/// overwritten without a word.
-pub const MANAGED_SETTINGS: &[&str] = &[
-    "archive_cleanup_command",
-    "archive_command",
-    "archive_library",
-    "archive_mode",
-    "archive_timeout",
-    "cluster_name",
-    "config_file",
-    "data_directory",
-    "dynamic_shared_memory_type",
-    "external_pid_file",
-    "hba_file",
-    "hot_standby",
-    "ident_file",
-    "include",
-    "include_dir",
-    "include_if_exists",
-    "lc_messages",
-    "listen_addresses",
-    "log_destination",
-    "log_directory",
-    "log_filename",
-    "log_line_prefix",
-    "log_timezone",
-    "logging_collector",
-    "port",
-    "primary_conninfo",
-    "recovery_end_command",
-    "recovery_min_apply_delay",
-    "recovery_target",
-    "recovery_target_action",
-    "recovery_target_inclusive",
-    "recovery_target_lsn",
-    "recovery_target_name",
-    "recovery_target_time",
-    "recovery_target_timeline",
-    "recovery_target_xid",
-    "restore_command",
-    "timezone",
-    "unix_socket_directories",
-];
+/// Says so if a value is not `what` from `min` to `max`.
+fn within(r: &mut Reader<'_>, node: &Node, fits: bool, what: &str, min: &Value, max: &Value) -> Option<()> {
+    if !fits {
+        let message = format!("{} is not {what} from {min} to {max}", quoted(node.text().unwrap_or_default()));
+        r.push(Diagnostic::new(Code::OutOfRange, message, node.span).help(format!("write {what} from {min} to {max}")));
+    }
+    fits.then_some(())
+}
 
 /// Reads the parameters that `specs` declare out of `fields`; defaults are filled in.
 pub fn read_params(r: &mut Reader<'_>, fields: &mut super::decode::Fields<'_>, specs: &[ParamSpec]) -> Params {
@@ -398,8 +384,8 @@ pub fn read_params(r: &mut Reader<'_>, fields: &mut super::decode::Fields<'_>, s
 /// The value of a default as declared; `None` only for a declaration that a test refuses.
 pub fn default_value(kind: ParamType, text: &str) -> Option<Value> {
     Some(match kind {
-        ParamType::Duration => Value::Duration(units::parse_duration(text)?),
-        ParamType::Size => Value::Size(units::parse_size(text)?),
+        ParamType::Duration | ParamType::Seconds(..) => Value::Duration(units::parse_duration(text)?),
+        ParamType::Size | ParamType::PowerOfTwo(..) => Value::Size(units::parse_size(text)?),
         ParamType::Rate => Value::Rate(units::parse_rate(text)?),
         ParamType::Share => Value::Share(units::parse_ratio(text)?),
         ParamType::Int(min, max) => Value::Int(text.parse().ok().filter(|n| (min..=max).contains(n))?),
@@ -407,8 +393,9 @@ pub fn default_value(kind: ParamType, text: &str) -> Option<Value> {
         ParamType::Text => Value::Text(text.to_string()),
         ParamType::Choice(choices) => Value::Text(choices.iter().find(|c| **c == text)?.to_string()),
         ParamType::Secret => Value::Secret(SecretRef::parse(text)?),
-        ParamType::Settings => Value::Settings(BTreeMap::new()),
-        ParamType::Cipher => Value::Cipher(if text == "none" { None } else { Some(SecretRef::parse(text)?) }),
+        ParamType::Settings(_) => Value::Settings(BTreeMap::new()),
+        ParamType::Cipher if text == "none" => Value::Cipher(None),
+        ParamType::Cipher => Value::Cipher(Some(SecretRef::parse(text.strip_prefix("{age: ")?.strip_suffix('}')?)?)),
         ParamType::ShareOr(words) => match units::parse_ratio(text) {
             Some(share) => Value::Share(share),
             None => Value::Text(words.iter().find(|w| **w == text)?.to_string()),
@@ -419,8 +406,8 @@ pub fn default_value(kind: ParamType, text: &str) -> Option<Value> {
 /// How a value of this type looks, for help texts and docs.
 pub fn example(kind: ParamType) -> &'static str {
     match kind {
-        ParamType::Duration => "30s",
-        ParamType::Size => "64MiB",
+        ParamType::Duration | ParamType::Seconds(..) => "30s",
+        ParamType::Size | ParamType::PowerOfTwo(..) => "64MiB",
         ParamType::Rate => "200/s",
         ParamType::Share => "25%",
         ParamType::Int(..) => "4",
@@ -428,7 +415,7 @@ pub fn example(kind: ParamType) -> &'static str {
         ParamType::Text => "text",
         ParamType::Choice(choices) | ParamType::ShareOr(choices) => choices.first().copied().unwrap_or("word"),
         ParamType::Secret => "env:NAME",
-        ParamType::Settings => "{work_mem: 8MB}",
+        ParamType::Settings(_) => "{work_mem: 8MB}",
         ParamType::Cipher => "{age: env:DRILL_KEY}",
     }
 }
@@ -437,7 +424,12 @@ pub fn example(kind: ParamType) -> &'static str {
 pub fn describe(kind: ParamType) -> String {
     match kind {
         ParamType::Duration => "duration".into(),
+        ParamType::Seconds(min, max) => {
+            let written = |s| units::written_duration(Duration::from_secs(s));
+            format!("whole seconds, {} to {}", written(min), written(max))
+        }
         ParamType::Size => "size".into(),
+        ParamType::PowerOfTwo(min, max) => format!("power of two, {} to {}", units::written_size(min), units::written_size(max)),
         ParamType::Rate => "rate".into(),
         ParamType::Share => "share".into(),
         ParamType::Int(min, max) => format!("whole number {min} to {max}"),
@@ -445,7 +437,7 @@ pub fn describe(kind: ParamType) -> String {
         ParamType::Text => "text".into(),
         ParamType::Choice(choices) => choices.join(" | "),
         ParamType::Secret => "env:NAME | file:PATH | ephemeral".into(),
-        ParamType::Settings => "mapping of settings".into(),
+        ParamType::Settings(_) => "mapping of settings".into(),
         ParamType::Cipher => "{age: KEY} | none".into(),
         ParamType::ShareOr(words) => format!("share | {}", words.join(" | ")),
     }

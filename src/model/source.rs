@@ -1,6 +1,7 @@
 //! Source texts and places in them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Index of a source in [`Sources`].
@@ -110,6 +111,16 @@ impl Source {
         let column = self.text.get(start..offset).map_or(0, |s| s.chars().count()) + 1;
         Place { line, column }
     }
+
+    /// The bytes of the whole lines that a range of bytes touches, without the last line break.
+    pub fn lines(&self, from: usize, to: usize) -> Range<usize> {
+        let at = |offset: usize| self.line_starts.partition_point(|start| *start as usize <= offset).max(1) - 1;
+        let (first, last) = (at(from), at(to.saturating_sub(1).max(from)));
+        let end = self.line_starts.get(last + 1).map_or(self.text.len(), |next| *next as usize - 1);
+        let start = self.line_starts[first] as usize;
+        let end = if self.text[start..end].ends_with('\r') { end - 1 } else { end };
+        start..end
+    }
 }
 
 #[cfg(test)]
@@ -125,5 +136,8 @@ mod tests {
         assert_eq!(at(2), Place { line: 2, column: 1 });
         assert_eq!(at(4), Place { line: 2, column: 2 });
         assert_eq!(sources.slice(Span { source: id, start: 4, end: 5 }), "b");
+        let source = sources.get(id);
+        assert_eq!((source.lines(0, 1), source.lines(3, 4), source.lines(0, 4)), (0..1, 2..8, 0..8));
+        assert_eq!((source.lines(9, 9), source.lines(1, 2)), (9..9, 0..1));
     }
 }

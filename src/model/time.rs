@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// Nanoseconds on the recorder's monotonic clock since the run began (MEASUREMENT.md, "Clocks").
+/// Nanoseconds on the recorder's monotonic clock since the run began (docs/FIGURES.md, "The clock").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Stamp(pub u64);

@@ -12,8 +12,10 @@ use std::collections::HashMap;
 
 /// Largest text that is read, in bytes.
 pub const MAX_BYTES: usize = 4 << 20;
-/// Most values in one text, aliases expanded.
+/// Most values in one text, aliases expanded; long text counts as several.
 pub const MAX_NODES: usize = 200_000;
+/// Bytes of text that count as one value more.
+const BYTES_PER_NODE: usize = 32;
 /// Deepest nesting.
 pub const MAX_DEPTH: usize = 64;
 
@@ -84,14 +86,17 @@ pub fn read(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<
     match documents.len() {
         1 => documents.pop(),
         0 => {
-            diags.push(Diagnostic::new(Code::Documents, "the file is empty", whole).help("write a document, or remove the file"));
+            let what = if sources.get(id).text.trim().is_empty() { "the file is empty" } else { "there are only comments in the file" };
+            diags.push(Diagnostic::new(Code::Documents, what, whole).help("write a document, or remove the file"));
             None
         }
         n => {
-            let second = documents[1].span;
+            let start = documents[1].span.start as usize;
+            let line = sources.get(id).lines(start, start);
+            let second = Span { source: id, start: start as u32, end: (line.end as u32).min(documents[1].span.end) };
             diags.push(
-                Diagnostic::new(Code::Documents, format!("the file holds {n} documents, one is read"), second)
-                    .label("second document")
+                Diagnostic::new(Code::Documents, format!("the file holds {n} documents, and one is expected"), second)
+                    .label("the second begins here")
                     .help("put each document into a file of its own"),
             );
             None
@@ -108,6 +113,12 @@ pub fn read_all(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Opt
         diags.push(Diagnostic::new(Code::TooLarge, message, whole).help("split it, or check that it is the file you meant"));
         return None;
     }
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) {
+        let span = Span { source: id, start: at as u32, end: (at + c.len_utf8()) as u32 };
+        let message = format!("not valid YAML: the control character U+{:04X}", u32::from(c));
+        diags.push(Diagnostic::new(Code::Syntax, message, span).help("remove it, and check that this is a text file"));
+        return None;
+    }
     match (Builder { id, nodes: 0, anchors: HashMap::new() }).documents(&text) {
         Ok(documents) => Some(documents),
         Err(diagnostic) => {
@@ -116,6 +127,18 @@ pub fn read_all(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Opt
         }
     }
 }
+
+/// What to do about the parser's complaints, by a word in them; the first that fits counts.
+const SYNTAX_HELP: [(&str, &str); 8] = [
+    ("tab", "indent with spaces"),
+    ("mapping values are not allowed", "quote text in which a colon and a space follow each other"),
+    ("quoted scalar", "close the quote on the line on which it begins, or indent what follows"),
+    ("bracket", "close each bracket before the one around it"),
+    ("unknown anchor", "write the value out where it is needed"),
+    ("did not find expected key", "give the keys of one mapping the same indentation"),
+    ("did not find expected ','", "close the bracket that is open, or put a comma between what is in it"),
+    ("unclosed", "close it"),
+];
 
 struct Builder {
     id: SourceId,
@@ -140,18 +163,19 @@ impl Builder {
             let span = Span { source: self.id, start: range.start as u32, end: range.end as u32 };
             let done = match event {
                 Event::Scalar(value, style, anchor, tag) => {
-                    self.no_tag(tag.is_some(), span)?;
+                    self.no_tag(text, tag.is_some(), span)?;
+                    let weight = 1 + value.len() / BYTES_PER_NODE;
                     let node = Node { span, kind: Kind::Scalar { text: value.into_owned(), plain: style == ScalarStyle::Plain } };
-                    Some((node, anchor, 1, 1))
+                    Some((node, anchor, weight, weight))
                 }
                 Event::SequenceStart(_, anchor, tag) => {
-                    self.no_tag(tag.is_some(), span)?;
+                    self.no_tag(text, tag.is_some(), span)?;
                     self.depth(&stack, span)?;
                     stack.push(Open::Seq { span, anchor, items: Vec::new(), at: self.nodes });
                     None
                 }
                 Event::MappingStart(_, anchor, tag) => {
-                    self.no_tag(tag.is_some(), span)?;
+                    self.no_tag(text, tag.is_some(), span)?;
                     self.depth(&stack, span)?;
                     stack.push(Open::Map { span, anchor, entries: Vec::new(), key: None, at: self.nodes });
                     None
@@ -172,7 +196,8 @@ impl Builder {
                     Some(_) => return Err(self.too_many(span)),
                     None => {
                         return Err(Box::new(
-                            Diagnostic::new(Code::Bomb, "an alias inside of what it names", span).help("write the value out where it is needed"),
+                            Diagnostic::new(Code::Bomb, "an alias stands inside of what it names", span)
+                                .help("write the value out where it is needed"),
                         ));
                     }
                 },
@@ -185,6 +210,11 @@ impl Builder {
                 return Err(self.too_many(span));
             }
             if anchor != 0 {
+                // The copy that is kept takes as much room again.
+                self.nodes += weight;
+                if self.nodes > MAX_NODES {
+                    return Err(self.too_many(span));
+                }
                 self.anchors.insert(anchor, (node.clone(), weight));
             }
             match stack.last_mut() {
@@ -195,7 +225,9 @@ impl Builder {
                     None => match node.kind {
                         Kind::Scalar { text, .. } => *key = Some(Spanned::new(text, node.span)),
                         _ => {
-                            return Err(Box::new(Diagnostic::new(Code::WrongType, "a key must be text", node.span).help("quote it")));
+                            return Err(Box::new(
+                                Diagnostic::new(Code::WrongType, "a key is a list or a mapping", node.span).help("write a plain word as the key"),
+                            ));
                         }
                     },
                 },
@@ -204,22 +236,28 @@ impl Builder {
         Ok(documents)
     }
 
-    fn no_tag(&self, tagged: bool, span: Span) -> Built<()> {
-        if tagged {
-            return Err(Box::new(Diagnostic::new(Code::Tagged, "YAML tags have no meaning here", span).help("remove the `!…`")));
+    fn no_tag(&self, text: &str, tagged: bool, span: Span) -> Built<()> {
+        if !tagged {
+            return Ok(());
         }
-        Ok(())
+        // The event's place is that of the value; the tag is the word with `!` before it.
+        let before = text.get(..span.start as usize).unwrap_or("").trim_end();
+        let start = before.rfind(char::is_whitespace).map_or(0, |i| i + 1);
+        let tag = match before[start..].find('!') {
+            Some(at) => Span { start: (start + at) as u32, end: before.len() as u32, ..span },
+            None => span,
+        };
+        Err(Box::new(Diagnostic::new(Code::Tagged, "YAML tags have no meaning here", tag).help("remove the tag; quote text that begins with `!`")))
     }
 
     fn too_many(&self, span: Span) -> Box<Diagnostic> {
-        let message = format!("more than {MAX_NODES} values once aliases are expanded");
+        let message = format!("the file holds too much: over {MAX_NODES} values, or as much text, once aliases are expanded");
         Box::new(Diagnostic::new(Code::Bomb, message, span).help("write out what is meant, without nested aliases"))
     }
 
     fn depth(&self, stack: &[Open], span: Span) -> Built<()> {
         if stack.len() >= MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} deep");
-            return Err(Box::new(Diagnostic::new(Code::Bomb, message, span).help("flatten it")));
+            return Err(self.too_deep(span));
         }
         Ok(())
     }
@@ -230,9 +268,17 @@ impl Builder {
         let start = offset.min(text.len()) as u32;
         let span = Span { source: self.id, start, end: (start + 1).min(text.len() as u32).max(start) };
         let info = error.info();
-        let bomb = ["recursion", "nest", "depth"].iter().any(|w| info.contains(w));
-        let code = if bomb { Code::Bomb } else { Code::Syntax };
-        Box::new(Diagnostic::new(code, info, span).help("check indentation, quotes and brackets around this place"))
+        if ["recursion", "nest", "depth"].iter().any(|w| info.contains(w)) {
+            return self.too_deep(span);
+        }
+        let help =
+            SYNTAX_HELP.iter().find(|(word, _)| info.contains(word)).map_or("check indentation, quotes and brackets around this place", |(_, h)| h);
+        Box::new(Diagnostic::new(Code::Syntax, format!("not valid YAML: {info}"), span).help(help))
+    }
+
+    fn too_deep(&self, span: Span) -> Box<Diagnostic> {
+        let message = format!("nested more than {MAX_DEPTH} deep");
+        Box::new(Diagnostic::new(Code::Bomb, message, span).help("flatten it; nothing that is read here is nested so deep"))
     }
 }
 
@@ -283,6 +329,9 @@ mod tests {
         assert_eq!(code_of(&"[".repeat(10_000)), "PM0005");
         assert_eq!(code_of(&format!("a: {}", "x".repeat(10 << 20))), "PM0003");
         assert_eq!(code_of("a: &a [*a]"), "PM0005");
+        let much = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 100].join(", "));
+        assert_eq!(code_of(&much), "PM0005");
+        assert_eq!(code_of("a: \0"), "PM0004");
         assert_eq!(code_of("a: !!python/object x"), "PM0007");
         assert_eq!(code_of("a: [1"), "PM0004");
         assert_eq!(code_of("a: 1\n---\nb: 2\n"), "PM0006");

@@ -25,14 +25,11 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
     out.push_str(&figures(v, style));
     out.push_str(&judged(v, style));
     out.push_str(&remarks(v, style));
-    let said = format!(
-        "{} {}",
-        style.bold(&style.outcome(v.outcome)),
-        style.dim(&match v.outcome {
-            Outcome::Error => "no evidence of anything".to_string(),
-            _ => format!("evidence of {}, {}", view.evidence_of, view.level),
-        })
-    );
+    let of = match v.outcome {
+        Outcome::Error => "no evidence of anything".to_string(),
+        _ => format!("evidence of {}, {}", view.evidence_of, view.level),
+    };
+    let said = format!("{} {}", style.bold(&style.outcome(v.outcome)), style.dim(&of));
     out.push_str(&format!("\n{said}\n"));
     if let Some(report) = report {
         out.push_str(&format!("report: {report}\n"));
@@ -109,6 +106,9 @@ fn figures(v: &Verdict, style: Style) -> String {
 
 /// What was judged: everything that is not a plain pass, and the promises in any case.
 fn judged(v: &Verdict, style: Style) -> String {
+    if v.judgements.is_empty() {
+        return String::new();
+    }
     let mut t = table::table(&[" judged", "outcome", "measured", "promised"], style);
     let promise = |j: &&Judgement| {
         j.promised.is_some() || j.outcome != Outcome::Pass || ["recovery", "exact", "control-restore-differs"].contains(&j.id.as_str())
@@ -127,7 +127,8 @@ fn judged(v: &Verdict, style: Style) -> String {
     let mut out = format!("\n{}", table::render(&t, style));
     if !rest.is_empty() {
         let names: Vec<&str> = rest.iter().map(|j| j.id.as_str()).collect();
-        out.push_str(&format!("  {}\n", style.dim(&format!("and {} more that hold: {}", names.len(), names.join(", ")))));
+        let text = format!("and {} more that hold: {}", names.len(), names.join(", "));
+        table::indented(&text, 2, style.width).lines().for_each(|l| out.push_str(&format!("  {}\n", style.dim(l.trim_start()))));
     }
     out
 }
@@ -137,10 +138,13 @@ fn remarks(v: &Verdict, style: Style) -> String {
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             out.push_str(&format!("\n  {}\n", style.bold(title)));
-            lines.iter().for_each(|l| out.push_str(&format!("  - {l}\n")));
+            for line in &lines {
+                let text = table::indented(line, 4, style.width);
+                out.push_str(&format!("  - {}", text.trim_start()));
+            }
         }
     };
-    let error = |(m, h): &(String, Option<String>)| h.as_ref().map_or(m.clone(), |h| format!("{m}\n    what to do: {h}"));
+    let error = |(m, h): &(String, Option<String>)| h.as_ref().map_or(m.clone(), |h| format!("{m}\nwhat to do: {h}"));
     section("what stopped the run", v.errors.iter().map(error).collect());
     let advice = v.judgements.iter().filter(|j| j.outcome == Outcome::Fail).filter_map(|j| j.advice.clone());
     section("what to do", advice.collect());

@@ -1,5 +1,4 @@
-//! Point-in-time exactness: what a target denotes, and whether exactly that is there (MEASUREMENT.md,
-//! "Point-in-time exactness").
+//! Point-in-time exactness: what a target denotes, and whether exactly that is there (docs/FIGURES.md, "exact").
 
 use super::book::Book;
 use super::seen::Seen;

@@ -5,7 +5,7 @@ use super::exact::{self, CommitOrder, Exactness};
 use super::judge::{Case, Judgement};
 use super::loss;
 use super::seen::{OddKind, Seen};
-use crate::model::catalog::ExpectationSpec;
+use crate::model::catalog::{ExpectationSpec, Needs};
 use crate::model::event::{Event, FailureClass, Moment, Role};
 use crate::model::units::human_duration;
 use crate::model::wal::TargetKind;
@@ -16,8 +16,18 @@ use std::time::Duration;
 pub type JudgeFn = fn(&Case<'_>) -> Option<Judgement>;
 
 const fn spec(id: &'static str, always: bool, summary: &'static str) -> ExpectationSpec {
-    ExpectationSpec { id, summary, always }
+    ExpectationSpec { id, summary, always, needs: Needs::Nothing }
 }
+
+/// One that only some recoveries can show.
+const fn of(recoveries: &'static [&'static str], spec: ExpectationSpec) -> ExpectationSpec {
+    ExpectationSpec { needs: Needs::Recovery(recoveries), ..spec }
+}
+
+/// Recoveries with a cut and a control restore.
+const TO_A_TARGET: &[&str] = &["pitr"];
+/// Recoveries that read the archive.
+const FROM_ARCHIVE: &[&str] = &["pitr", "archive-end"];
 
 /// Every expectation, in the order in which they are shown.
 pub const ALL: &[(ExpectationSpec, JudgeFn)] = &[
@@ -25,14 +35,27 @@ pub const ALL: &[(ExpectationSpec, JudgeFn)] = &[
     (spec("rto", true, "Verified recovery time, with simulated human steps, is within the objective"), rto),
     (spec("archive-loss", true, "Acknowledged before the loss and absent from a restore to the end of what survived: within `rpo`"), archive_loss),
     (
-        spec("slack", true, "Good writes given up because the target was not exact: within `rpo`, and none where the target was found in the log"),
+        of(
+            TO_A_TARGET,
+            spec(
+                "slack",
+                true,
+                "Good writes given up because the target was not exact: within `rpo`, and none where the target was found in the log",
+            ),
+        ),
         slack,
     ),
-    (spec("rewind", true, "Good writes made after the damage and given up: within `rewind`"), rewind),
-    (spec("exact", false, "Present are the operations whose commit lies before the cut, and nothing else; the destroyed table is back"), exact),
-    (spec("control-restore-differs", false, "The same archive without a target shows what the target cut off"), control_differs),
-    (spec("control-complete", true, "The control restore shows every operation whose commit the archive holds"), control_complete),
-    (spec("no-lost-before-cut", true, "Nothing that the archive held before the cut is absent"), no_lost_before_cut),
+    (of(TO_A_TARGET, spec("rewind", true, "Good writes made after the damage and given up: within `rewind`")), rewind),
+    (
+        of(
+            TO_A_TARGET,
+            spec("exact", false, "Present are the operations whose commit lies before the cut, and nothing else; the destroyed table is back"),
+        ),
+        exact,
+    ),
+    (of(TO_A_TARGET, spec("control-restore-differs", false, "The same archive without a target shows what the target cut off")), control_differs),
+    (of(TO_A_TARGET, spec("control-complete", true, "The control restore shows every operation whose commit the archive holds")), control_complete),
+    (of(FROM_ARCHIVE, spec("no-lost-before-cut", true, "Nothing that the archive held before the cut is absent")), no_lost_before_cut),
     (spec("no-holes", true, "What is lost is the end of the history, never something in its middle"), no_holes),
     (spec("no-phantoms", true, "Nothing is read back that was never attempted"), |c| odd(c, "no-phantoms", OddKind::Phantom, "none")),
     (spec("no-resurrected", true, "Nothing is read back that definitely failed"), |c| odd(c, "no-resurrected", OddKind::Resurrected, "none")),
@@ -56,11 +79,17 @@ pub const ALL: &[(ExpectationSpec, JudgeFn)] = &[
     (spec("base-data", true, "The base data is what was loaded, row by row"), |c| odd(c, "base-data", OddKind::BaseData, "as it was loaded")),
     (spec("readable", true, "Every relation and object could be read"), |c| odd(c, "readable", OddKind::Unreadable, "all of them")),
     (spec("kept-after-recovery", true, "What was acknowledged after the recovery is there"), kept_after_recovery),
-    (spec("archive-complete", true, "Everything that PostgreSQL was told is archived is in the archive"), archive_complete),
+    (of(FROM_ARCHIVE, spec("archive-complete", true, "Everything that PostgreSQL was told is archived is in the archive")), archive_complete),
     (spec("archive-consistent", true, "No name is archived twice with different content"), archive_consistent),
-    (spec("one-timeline", true, "The archive names no timeline that no instance of the run made"), one_timeline),
+    (of(FROM_ARCHIVE, spec("one-timeline", true, "The archive names no timeline that no instance of the run made")), one_timeline),
     (spec("one-cluster", true, "Clusters of the run have identifiers of their own, and the backup is of the right one"), one_cluster),
-    (spec("encrypted-at-rest", true, "Every stored object is encrypted, by its header, and opens with the key"), encrypted),
+    (
+        ExpectationSpec {
+            needs: Needs::Encryption,
+            ..spec("encrypted-at-rest", true, "Every stored object is encrypted, by its header, and opens with the key")
+        },
+        encrypted,
+    ),
     (spec("old-instance-gone", true, "No process of the lost instance is left, and nothing that it wrote arrives after the loss"), old_instance_gone),
     (spec("endpoint-moved", true, "Where the clients connect, the recovered server answers, out of recovery"), endpoint_moved),
     (spec("steady-again", true, "After the recovery the steady state holds again"), steady_again),

@@ -1,4 +1,4 @@
-//! What was lost: archive loss, slack and collateral, and holes (MEASUREMENT.md, "Loss").
+//! What was lost: archive loss, slack and collateral, and holes (docs/FIGURES.md, "Measured").
 
 use super::book::{Book, Entry};
 use super::exact::CommitOrder;

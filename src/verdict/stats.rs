@@ -1,4 +1,4 @@
-//! What several runs allow to be claimed (MEASUREMENT.md, "What may be claimed").
+//! What several runs allow to be claimed (docs/FIGURES.md, "Several runs").
 
 use serde::{Deserialize, Serialize};
 

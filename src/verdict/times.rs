@@ -1,4 +1,4 @@
-//! The times of a run, all on one monotonic clock (MEASUREMENT.md, "Faults and times").
+//! The times of a run, all on one monotonic clock (docs/FIGURES.md, "The moments").
 
 use super::record::Record;
 use crate::model::event::{Actor, Event, Moment, Role};

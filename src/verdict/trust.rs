@@ -1,4 +1,4 @@
-//! Whether a measurement may be believed (MEASUREMENT.md, "What would falsify a measurement").
+//! Whether a measurement may be believed (docs/FIGURES.md, "Doubts").
 
 use super::loss;
 use super::record::Record;
@@ -16,6 +16,76 @@ pub struct Doubt {
     pub detail: String,
 }
 
+/// A reason as people look it up.
+#[derive(Debug, Clone, Copy)]
+pub struct DoubtSpec {
+    /// Stable id.
+    pub id: &'static str,
+    /// What it means, one sentence.
+    pub summary: &'static str,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+const fn spec(id: &'static str, summary: &'static str, advice: &'static str) -> DoubtSpec {
+    DoubtSpec { id, summary, advice }
+}
+
+const DURABILITY_SETTINGS: DoubtSpec = spec(
+    "durability-settings",
+    "The server under test was told not to make writes durable (fsync, full_page_writes or synchronous_commit off, wal_level minimal, data in memory)",
+    "leave these settings on, and keep the scratch directory on a disk (`--scratch DIR`)",
+);
+const RECORDER_STALLED: DoubtSpec = spec(
+    "recorder-stalled",
+    "passmuster itself stood still for over a tenth of what it measured, or long enough to change the outcome",
+    "run it again on a machine that has less to do",
+);
+const NO_ACKNOWLEDGED_WRITES: DoubtSpec = spec(
+    "no-acknowledged-writes",
+    "No write was acknowledged before the fault, so nothing could be lost",
+    "look at the load and at the server's log in the run's directory",
+);
+const TOO_FEW_WRITES: DoubtSpec = spec(
+    "too-few-writes",
+    "Hardly any write was acknowledged in the last interval of `rpo` before the fault, and a restore proves nothing about a time in which nobody wrote",
+    "raise `rate` or `lead` of the workload",
+);
+const RESULTS_UNREAD: DoubtSpec = spec(
+    "results-unread",
+    "What was recovered was not read back to its end",
+    "look at what broke off the reading in the run's events, and run it again",
+);
+const LEDGER_OPEN: DoubtSpec = spec(
+    "ledger-open",
+    "The ledger was not closed in order, so its last outcomes may be missing",
+    "look at what ended the run early, and run it again",
+);
+const SABOTAGE_IDLE: DoubtSpec = spec(
+    "sabotage-idle",
+    "The sabotage found nothing to break in this run, so the outcome says nothing about it",
+    "choose a scenario that it is for (`passmuster explain` with its name)",
+);
+const INTERRUPTED: DoubtSpec = spec("interrupted", "Someone asked the run to stop", "run it again");
+const RECORD_UNREADABLE: DoubtSpec = spec(
+    "record-unreadable",
+    "A part of the record cannot be read, is of another version or out of order",
+    "take the evidence from where it was first written; if it is damaged there, the run is lost",
+);
+
+/// Every reason.
+pub const DOUBTS: [DoubtSpec; 9] = [
+    DURABILITY_SETTINGS,
+    RECORDER_STALLED,
+    NO_ACKNOWLEDGED_WRITES,
+    TOO_FEW_WRITES,
+    RESULTS_UNREAD,
+    LEDGER_OPEN,
+    SABOTAGE_IDLE,
+    INTERRUPTED,
+    RECORD_UNREADABLE,
+];
+
 /// Fewer acknowledged writes than this in the last interval before the fault say nothing about it.
 const FEWEST_WRITES: u64 = 20;
 
@@ -29,13 +99,16 @@ pub fn doubts(r: &Record, times: &Times) -> Vec<Doubt> {
     if let Some(name) = r.plan.as_ref().and_then(|p| p.sabotage.as_ref())
         && !r.events.iter().any(|e| matches!(e.event, Event::Sabotaged { .. }))
     {
-        all.push(Doubt { id: "sabotage-idle", detail: format!("`{name}` found nothing to break in this run, so its outcome says nothing about it") });
+        all.push(Doubt {
+            id: SABOTAGE_IDLE.id,
+            detail: format!("`{name}` found nothing to break in this run, so its outcome says nothing about it"),
+        });
     }
     if r.status() == "interrupted" {
-        all.push(Doubt { id: "interrupted", detail: "someone asked the run to stop".into() });
+        all.push(Doubt { id: INTERRUPTED.id, detail: "someone asked the run to stop".into() });
     }
     if !r.unreadable.is_empty() {
-        all.push(Doubt { id: "record-unreadable", detail: r.unreadable.join("; ") });
+        all.push(Doubt { id: RECORD_UNREADABLE.id, detail: r.unreadable.join("; ") });
     }
     all
 }
@@ -56,7 +129,7 @@ fn settings(r: &Record) -> Vec<Doubt> {
     if relaxed.is_empty() {
         return Vec::new();
     }
-    vec![Doubt { id: "durability-settings", detail: format!("what was acknowledged was not meant to be durable: {}", relaxed.join(", ")) }]
+    vec![Doubt { id: DURABILITY_SETTINGS.id, detail: format!("what was acknowledged was not meant to be durable: {}", relaxed.join(", ")) }]
 }
 
 /// Stalls of the recorder that exceed a tenth of what was measured, or that could change its outcome.
@@ -70,14 +143,14 @@ fn recorder(r: &Record, times: &Times) -> Vec<Doubt> {
     }
     let human = |ns| crate::model::units::human_duration(Duration::from_nanos(ns));
     vec![Doubt {
-        id: "recorder-stalled",
+        id: RECORDER_STALLED.id,
         detail: format!("the recorder itself stalled for {} of the {} that were measured", human(stalled), human(measured)),
     }]
 }
 
 fn writes(r: &Record, times: &Times) -> Vec<Doubt> {
     let (Some(book), Some(plan)) = (&r.book, &r.plan) else {
-        return vec![Doubt { id: "no-acknowledged-writes", detail: "there is no ledger".into() }];
+        return vec![Doubt { id: NO_ACKNOWLEDGED_WRITES.id, detail: "there is no ledger".into() }];
     };
     let origin = r.instances(Role::Origin);
     let Some(instance) = origin.first() else { return Vec::new() };
@@ -85,7 +158,7 @@ fn writes(r: &Record, times: &Times) -> Vec<Doubt> {
     let total = loss::writes_in(book, instance, Stamp(0), fault);
     if total == 0 {
         return vec![Doubt {
-            id: "no-acknowledged-writes",
+            id: NO_ACKNOWLEDGED_WRITES.id,
             detail: "no write was acknowledged before the fault: nothing can be said about loss".into(),
         }];
     }
@@ -94,7 +167,7 @@ fn writes(r: &Record, times: &Times) -> Vec<Doubt> {
     let recent = loss::writes_in(book, instance, interval, fault);
     if recent < FEWEST_WRITES {
         return vec![Doubt {
-            id: "too-few-writes",
+            id: TOO_FEW_WRITES.id,
             detail: format!("{recent} writes were acknowledged in the last interval before the fault; {FEWEST_WRITES} are needed"),
         }];
     }
@@ -108,10 +181,10 @@ fn readbacks(r: &Record) -> Vec<Doubt> {
     }
     let mut all = Vec::new();
     if r.recovered.as_ref().is_none_or(|s| s.to.is_none()) {
-        all.push(Doubt { id: "results-unread", detail: "what was recovered was not read back to its end".into() });
+        all.push(Doubt { id: RESULTS_UNREAD.id, detail: "what was recovered was not read back to its end".into() });
     }
     if r.book.as_ref().is_some_and(|b| !b.closed && b.problems.is_empty()) {
-        all.push(Doubt { id: "ledger-open", detail: "the ledger was not closed in order".into() });
+        all.push(Doubt { id: LEDGER_OPEN.id, detail: "the ledger was not closed in order".into() });
     }
     all
 }

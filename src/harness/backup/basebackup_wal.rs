@@ -34,7 +34,7 @@ pub const SPEC: KindSpec = KindSpec {
     on: &["postgres"],
     params: &[
         ParamSpec::new("compress", ParamType::Choice(&["zstd", "none"]), "zstd", "Compression of what is stored."),
-        ParamSpec::new("encrypt", ParamType::Cipher, "ephemeral", "Encryption of what is stored, with a key by reference."),
+        ParamSpec::new("encrypt", ParamType::Cipher, "{age: ephemeral}", "Encryption of what is stored, with a key by reference."),
     ],
     sabotages: &[
         "archive-skips-segment",

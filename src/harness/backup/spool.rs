@@ -5,7 +5,7 @@
 //! an answer that carries the nonce and the hash of what was stored; only then does PostgreSQL hear that the
 //! segment is archived. Restoring: the harness publishes a complete index of the archive and brings the files;
 //! the command ends with 1 only for a name that the complete index does not have, and with 126 for everything
-//! that is not certain (MEASUREMENT.md: exit 1–125 for a segment that exists means a silent end of the log).
+//! that is not certain (exit 1–125 for a segment that exists means a silent end of the log).
 
 use super::super::error::{Doing, Error, Outcome};
 use super::super::lab::Node;

@@ -50,6 +50,16 @@ const DEFAULT_VERSION: &str = "17";
 /// The last image that MinIO's makers published.
 pub const DEFAULT_IMAGE_S3: &str = "minio/minio:RELEASE.2025-09-07T16-13-09Z";
 
+/// The image of PostgreSQL that a lab uses: what was named, or the default.
+pub fn image_postgres(named: Option<&str>, version: Option<&str>) -> String {
+    named.unwrap_or(DEFAULT_IMAGE_POSTGRES).replace("{version}", version.unwrap_or(DEFAULT_VERSION))
+}
+
+/// The image of the S3 store that a lab uses.
+pub fn image_s3(named: Option<&str>) -> &str {
+    named.unwrap_or(DEFAULT_IMAGE_S3)
+}
+
 /// Waits for ever, reaps what is orphaned, ends at once when asked.
 const IDLE: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
 
@@ -177,8 +187,7 @@ impl DockerNode {
     /// Starts an idle container of the PostgreSQL image.
     pub async fn start(lab: &Lab, node: &str, shared: &Path, version: Option<&str>) -> Outcome<DockerNode> {
         let docker = connect().await?;
-        let pattern = lab.options.image_postgres.as_deref().unwrap_or(DEFAULT_IMAGE_POSTGRES);
-        let image = pattern.replace("{version}", version.unwrap_or(DEFAULT_VERSION));
+        let image = image_postgres(lab.options.image_postgres.as_deref(), version);
         ensure_image(&docker, &image, "--image-postgres").await?;
         let name = format!("passmuster-{}-{node}", lab.run);
         let volume = format!("{name}-data");
@@ -528,15 +537,29 @@ pub async fn container_log(docker: &Docker, name: &str) -> String {
     text
 }
 
-/// Whether an engine answers, and which images of a lab are here; for `doctor`.
-pub async fn survey() -> Outcome<(String, Vec<String>)> {
+/// What an engine has; for `doctor`.
+pub struct Survey {
+    /// Its version.
+    pub version: String,
+    /// Of the images that were asked for, whether each is here, as a drill would look for it.
+    pub here: Vec<bool>,
+    /// The names of all that are here.
+    pub images: Vec<String>,
+}
+
+/// Whether an engine answers, and which images of a lab are here.
+pub async fn survey(asked: &[&str]) -> Outcome<Survey> {
     let docker = connect().await?;
     let version = docker.version().await.map_err(docker_error("ask the engine's version"))?;
     let images =
         docker.list_images(None::<testcontainers::bollard::query_parameters::ListImagesOptions>).await.map_err(docker_error("list images"))?;
     let mut tags: Vec<String> = images.into_iter().flat_map(|i| i.repo_tags).collect();
     tags.sort();
-    Ok((version.version.unwrap_or_default(), tags))
+    let mut here = Vec::new();
+    for image in asked {
+        here.push(docker.inspect_image(image).await.is_ok());
+    }
+    Ok(Survey { version: version.version.unwrap_or_default(), here, images: tags })
 }
 
 /// Reads a file of the harness's machine; here so that both providers read alike.

@@ -50,14 +50,7 @@ pub struct Journal {
 /// on one, nothing that is measured says anything about durability.
 pub fn scratch_base(chosen: Option<&Path>) -> Outcome<PathBuf> {
     let uid = nix::unistd::getuid().as_raw();
-    let base = match chosen {
-        Some(dir) => dir.to_path_buf(),
-        None => {
-            let candidates = [PathBuf::from("/var/tmp"), std::env::temp_dir()];
-            candidates.iter().find(|d| d.is_dir() && !is_tmpfs(d)).unwrap_or(&candidates[1]).clone()
-        }
-    };
-    let dir = base.join(format!("passmuster-{uid}"));
+    let dir = scratch_path(chosen);
     if !dir.is_dir() {
         std::fs::create_dir_all(&dir).doing(|| format!("create {}", dir.display()))?;
         super::set_mode(&dir, 0o711)?;
@@ -68,6 +61,18 @@ pub fn scratch_base(chosen: Option<&Path>) -> Outcome<PathBuf> {
         return Err(Error::Other(format!("{} belongs to user {owner}, not to us: choose another place with `--scratch DIR`", dir.display())));
     }
     Ok(dir)
+}
+
+/// Where that directory is or would be; nothing is created.
+pub fn scratch_path(chosen: Option<&Path>) -> PathBuf {
+    let base = match chosen {
+        Some(dir) => dir.to_path_buf(),
+        None => {
+            let candidates = [PathBuf::from("/var/tmp"), std::env::temp_dir()];
+            candidates.iter().find(|d| d.is_dir() && !is_tmpfs(d)).unwrap_or(&candidates[1]).clone()
+        }
+    };
+    base.join(format!("passmuster-{}", nix::unistd::getuid().as_raw()))
 }
 
 /// Whether a path lies on a memory file system.

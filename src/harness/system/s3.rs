@@ -267,7 +267,7 @@ async fn minio_process(dir: &Path, keys: &(String, String)) -> Outcome<(String, 
 }
 
 async fn minio_container(lab: &Lab, name: &str, keys: &(String, String)) -> Outcome<(String, Running, String)> {
-    let image = lab.options.image_s3.as_deref().unwrap_or(docker::DEFAULT_IMAGE_S3);
+    let image = docker::image_s3(lab.options.image_s3.as_deref());
     let engine = docker::connect().await?;
     docker::ensure_image(&engine, image, "--image-s3").await?;
     let container = format!("passmuster-{}-{name}", lab.run);

@@ -1,5 +1,5 @@
 //! The linked workload: transactions over several tables, some of which name an object whose PUT was
-//! acknowledged first (MEASUREMENT.md, "The ledger of acknowledged writes").
+//! acknowledged first (docs/EVIDENCE.md, "ledger.jsonl").
 //!
 //! Clients with an even number write to `ledger_a`, the others to `ledger_b`, so that good writes go on
 //! when one of the two is damaged. Every transaction also writes its presence row and its journal row,

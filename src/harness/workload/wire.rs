@@ -196,7 +196,7 @@ mod fallible {
     }
 }
 
-/// What the answer to COMMIT means (MEASUREMENT.md, "The ledger of acknowledged writes").
+/// What the answer to COMMIT means (docs/EVIDENCE.md, "ledger.jsonl").
 pub fn commit_outcome(answer: Result<Reply, Gone>) -> (crate::model::ledger::OpOutcome, Option<String>) {
     use crate::model::ledger::OpOutcome;
     match answer {
