@@ -42,7 +42,7 @@ type Result<T> = std::result::Result<T, EvidenceError>;
 /// Files that are compressed when a run is sealed.
 const COMPRESSED: [&str; 4] = ["ledger.jsonl", "readback-recovered.jsonl", "readback-control.jsonl", "commits.jsonl"];
 
-fn doing<T>(result: io::Result<T>, what: impl FnOnce() -> String) -> Result<T> {
+pub(super) fn doing<T>(result: io::Result<T>, what: impl FnOnce() -> String) -> Result<T> {
     result.map_err(|source| EvidenceError::Io { what: what(), source })
 }
 
