@@ -17,11 +17,12 @@ pub const SEAL: &str = "SHA256SUMS";
 
 /// Seals a directory: nothing in it may change from now on.
 pub fn seal(dir: &Path) -> Result<(), EvidenceError> {
-    let mut text = String::new();
-    for name in files(dir)? {
-        text.push_str(&format!("{}  {name}\n", sum(dir, &name)?));
-    }
-    bundle::write(dir, SEAL, text.as_bytes())
+    let sums = files(dir)?.into_iter().map(|name| Ok((sum(dir, &name)?, name))).collect::<Result<Vec<_>, EvidenceError>>()?;
+    bundle::write(dir, SEAL, written(&sums).as_bytes())
+}
+
+fn written(sums: &[(String, String)]) -> String {
+    sums.iter().map(|(digits, name)| format!("{digits}  {name}\n")).collect()
 }
 
 /// What changed since a directory was sealed, as lines for people; none: nothing did.
@@ -29,24 +30,23 @@ pub fn check(dir: &Path) -> Result<Vec<String>, EvidenceError> {
     if !dir.join(SEAL).is_file() {
         return Ok(vec![format!("{SEAL} is not there: the directory was never sealed")]);
     }
-    let mut differences = Vec::new();
-    let text = bundle::read(dir, SEAL)?;
-    let mut sealed: BTreeMap<&str, &str> = BTreeMap::new();
-    let text = String::from_utf8_lossy(&text);
-    for (i, line) in text.lines().enumerate() {
-        match line.split_once("  ").filter(|(digits, name)| digits.len() == 64 && !name.is_empty()) {
-            Some((digits, name)) if sealed.insert(name, digits).is_none() => {}
-            _ => differences.push(format!("{SEAL} line {}: not the sum of one more file", i + 1)),
-        }
-    }
+    let kept = bundle::read(dir, SEAL)?;
+    let kept = String::from_utf8_lossy(&kept);
+    let mut sealed: BTreeMap<&str, &str> = kept.lines().filter_map(|l| l.split_once("  ")).map(|(digits, name)| (name, digits)).collect();
+    let (mut differences, mut sums) = (Vec::new(), Vec::new());
     for name in files(dir)? {
+        let digits = sum(dir, &name)?;
         match sealed.remove(name.as_str()) {
             None => differences.push(format!("{name}: it came after the directory was sealed")),
-            Some(digits) if sum(dir, &name)? != digits => differences.push(format!("{name}: it changed after the directory was sealed")),
+            Some(then) if then != digits => differences.push(format!("{name}: it changed after the directory was sealed")),
             Some(_) => {}
         }
+        sums.push((digits, name));
     }
     differences.extend(sealed.into_keys().map(|name| format!("{name}: it was sealed, and is not there")));
+    if differences.is_empty() && kept != written(&sums) {
+        differences.push(format!("{SEAL}: it is not as it was written"));
+    }
     Ok(differences)
 }
 

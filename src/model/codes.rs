@@ -1,5 +1,5 @@
 //! The table of diagnostic codes. A code never changes its meaning; the list is a snapshot test, and
-//! each is explained by `passmuster explain CODE` and in `docs/diagnostics.md`, made from this table.
+//! each is explained by `passmuster explain CODE` and in `docs/DIAGNOSTICS.md`.
 
 use super::diag::Severity;
 use serde::{Serialize, Serializer};

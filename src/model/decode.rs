@@ -9,6 +9,8 @@ use super::params::SecretRef;
 use super::source::{Sources, Span, Spanned};
 use super::units;
 use super::yaml::{Kind, Node};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 /// Reads typed values and keeps what is wrong with them.
@@ -52,14 +54,18 @@ impl Reader<'_> {
             );
             return None;
         };
-        for (i, (key, _)) in entries.iter().enumerate() {
-            if let Some((first, _)) = entries[..i].iter().find(|(k, _)| k.value == key.value) {
-                self.push(
+        let mut first: HashMap<&str, Span> = HashMap::new();
+        for (key, _) in entries {
+            match first.entry(&key.value) {
+                Entry::Vacant(slot) => {
+                    slot.insert(key.span);
+                }
+                Entry::Occupied(slot) => self.push(
                     Diagnostic::new(Code::DuplicateKey, format!("`{}` is here twice", key.value), key.span)
                         .label("again here")
-                        .also(first.span, "first here")
+                        .also(*slot.get(), "first here")
                         .help("keep one of the two"),
-                );
+                ),
             }
         }
         Some(Fields { what: what.to_string(), span: node.span, entries, asked: Vec::new() })
@@ -229,7 +235,7 @@ impl<'n> Fields<'n> {
     pub fn req(&mut self, r: &mut Reader<'_>, key: &str, example: &str) -> Option<&'n Node> {
         let found = self.opt(key);
         if found.is_none() {
-            let start = Span { end: self.span.start + 1, ..self.span };
+            let start = r.sources.first_character(self.span);
             r.push(Diagnostic::new(Code::MissingKey, format!("{} needs `{key}`", self.what), start).help(format!("add `{key}: {example}`")));
         }
         found

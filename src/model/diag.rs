@@ -47,12 +47,18 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A diagnostic about one place, with the severity of its code.
+    /// A diagnostic about one place, with the severity of its code. A message that repeats a very long text is cut.
     pub fn new(code: Code, message: impl Into<String>, span: Span) -> Self {
+        const LONGEST: usize = 400;
+        let mut message = message.into();
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push('…');
+        }
         Self {
             code,
             severity: code.severity(),
-            message: message.into(),
+            message,
             labels: vec![Label { span, text: String::new(), primary: true }],
             notes: Vec::new(),
             help: None,
@@ -95,21 +101,36 @@ impl Diagnostic {
     }
 }
 
+/// Most diagnostics that are kept; the rest is counted. Nobody reads more, and each costs a search for its place.
+const KEPT: usize = 500;
+
 /// All diagnostics of one invocation.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
+    errors: usize,
+    contradictions: usize,
+    left_out: usize,
 }
 
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.all.push(diagnostic);
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        self.contradictions += usize::from(diagnostic.severity == Severity::Contradiction);
+        if self.all.len() < KEPT {
+            self.all.push(diagnostic);
+        } else {
+            self.left_out += 1;
+        }
     }
 
     /// Takes all of another collection.
     pub fn extend(&mut self, other: Diagnostics) {
         self.all.extend(other.all);
+        self.errors += other.errors;
+        self.contradictions += other.contradictions;
+        self.left_out += other.left_out;
     }
 
     /// In the order of the text, worst first at one place.
@@ -127,9 +148,19 @@ impl Diagnostics {
         self.all.iter()
     }
 
-    /// How many there are.
+    /// How many were found.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.all.len() + self.left_out
+    }
+
+    /// How many of them are not kept.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// How many make the text unusable.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Whether there are none.
@@ -139,21 +170,24 @@ impl Diagnostics {
 
     /// Whether anything makes the text unusable.
     pub fn has_errors(&self) -> bool {
-        self.all.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// Whether a promise in the text cannot hold.
     pub fn has_contradictions(&self) -> bool {
-        self.all.iter().any(|d| d.severity == Severity::Contradiction)
+        self.contradictions > 0
     }
 }
 
 /// The candidate nearest to what was typed, if it is near enough to be what was meant.
 ///
-/// Damerau-Levenshtein distance (optimal string alignment), at most a third of the length.
+/// Damerau-Levenshtein distance (optimal string alignment), at most a third of the length. A text that is longer than any
+/// name is no slip of the finger, and would take long to compare.
 pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 200;
     let limit = (typed.chars().count() / 3).max(1);
-    candidates.into_iter().map(|c| (distance(typed, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
+    let near = candidates.into_iter().filter(|c| typed.len().max(c.len()) <= LONGEST).map(|c| (distance(typed, c), c));
+    near.filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
 }
 
 fn distance(a: &str, b: &str) -> usize {

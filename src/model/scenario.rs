@@ -211,15 +211,14 @@ pub fn read(sources: &Sources, id: SourceId, catalog: &Catalog, sets: &[String],
 
 /// Validates a tree that was read; `sets` are the texts of `--set`, applied first.
 pub fn validate(sources: &Sources, node: &Node, catalog: &Catalog, sets: &[String], diags: &mut Diagnostics) -> Option<Scenario> {
-    let before = diags.iter().filter(|d| d.severity == super::diag::Severity::Error).count();
+    let before = diags.errors();
     let mut node = node.clone();
     for set in sets {
         override_one(&mut node, set, sources, diags);
     }
     let mut r = Reader { sources, diags };
     let scenario = Validator { catalog }.scenario(&mut r, &node);
-    let after = diags.iter().filter(|d| d.severity == super::diag::Severity::Error).count();
-    let scenario = scenario.filter(|_| before == after)?;
+    let scenario = scenario.filter(|_| before == diags.errors())?;
     super::algebra::scenario(&scenario, diags);
     Some(scenario)
 }

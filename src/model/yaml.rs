@@ -14,6 +14,8 @@ use std::collections::HashMap;
 pub const MAX_BYTES: usize = 4 << 20;
 /// Most values in one text, aliases expanded.
 pub const MAX_NODES: usize = 200_000;
+/// Most bytes of text in them, aliases expanded: a long text by many aliases is a bomb, too.
+pub const MAX_EXPANDED: usize = 4 * MAX_BYTES;
 /// Deepest nesting.
 pub const MAX_DEPTH: usize = 64;
 
@@ -108,7 +110,7 @@ pub fn read_all(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Opt
         diags.push(Diagnostic::new(Code::TooLarge, message, whole).help("split it, or check that it is the file you meant"));
         return None;
     }
-    match (Builder { id, nodes: 0, anchors: HashMap::new() }).documents(&text) {
+    match (Builder { id, built: Weight::default(), copied: Weight::default(), anchors: HashMap::new() }).documents(&text) {
         Ok(documents) => Some(documents),
         Err(diagnostic) => {
             diags.push(*diagnostic);
@@ -117,23 +119,45 @@ pub fn read_all(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Opt
     }
 }
 
+/// Values, and bytes of text in them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Weight {
+    fn plus(self, more: Weight) -> Weight {
+        Weight { nodes: self.nodes + more.nodes, bytes: self.bytes + more.bytes }
+    }
+
+    /// What came on top of an earlier weight, and the value that holds it.
+    fn since(self, earlier: Weight) -> Weight {
+        Weight { nodes: self.nodes - earlier.nodes + 1, bytes: self.bytes - earlier.bytes }
+    }
+}
+
 struct Builder {
     id: SourceId,
-    nodes: usize,
-    anchors: HashMap<usize, (Node, usize)>,
+    /// What is in the tree.
+    built: Weight,
+    /// What was copied for later aliases: anchors within anchors would copy everything once for each.
+    copied: Weight,
+    anchors: HashMap<usize, (Node, Weight)>,
 }
 
 type Built<T> = Result<T, Box<Diagnostic>>;
 
 enum Open {
-    Seq { span: Span, anchor: usize, items: Vec<Node>, at: usize },
-    Map { span: Span, anchor: usize, entries: Vec<(Spanned<String>, Node)>, key: Option<Spanned<String>>, at: usize },
+    Seq { span: Span, anchor: usize, items: Vec<Node>, at: Weight },
+    Map { span: Span, anchor: usize, entries: Vec<(Spanned<String>, Node)>, key: Option<Spanned<String>>, at: Weight },
 }
 
 impl Builder {
     fn documents(&mut self, text: &str) -> Built<Vec<Node>> {
         let mut documents = Vec::new();
         let mut stack: Vec<Open> = Vec::new();
+        let itself = Weight { nodes: 1, bytes: 0 };
         for next in Parser::new_from_str(text) {
             let (event, at) = next.map_err(|e| self.syntax(text, &e))?;
             let range = at.byte_range().unwrap_or(0..0);
@@ -141,34 +165,35 @@ impl Builder {
             let done = match event {
                 Event::Scalar(value, style, anchor, tag) => {
                     self.no_tag(tag.is_some(), span)?;
+                    let weight = Weight { nodes: 1, bytes: value.len() };
                     let node = Node { span, kind: Kind::Scalar { text: value.into_owned(), plain: style == ScalarStyle::Plain } };
-                    Some((node, anchor, 1, 1))
+                    Some((node, anchor, weight, weight))
                 }
                 Event::SequenceStart(_, anchor, tag) => {
                     self.no_tag(tag.is_some(), span)?;
                     self.depth(&stack, span)?;
-                    stack.push(Open::Seq { span, anchor, items: Vec::new(), at: self.nodes });
+                    stack.push(Open::Seq { span, anchor, items: Vec::new(), at: self.built });
                     None
                 }
                 Event::MappingStart(_, anchor, tag) => {
                     self.no_tag(tag.is_some(), span)?;
                     self.depth(&stack, span)?;
-                    stack.push(Open::Map { span, anchor, entries: Vec::new(), key: None, at: self.nodes });
+                    stack.push(Open::Map { span, anchor, entries: Vec::new(), key: None, at: self.built });
                     None
                 }
                 Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
                     Some(Open::Seq { span: open, anchor, items, at }) => {
                         let kind = Kind::Seq(items);
-                        Some((Node { span: trimmed(text, open, span), kind }, anchor, self.nodes - at + 1, 1))
+                        Some((Node { span: trimmed(text, open, span), kind }, anchor, self.built.since(at), itself))
                     }
                     Some(Open::Map { span: open, anchor, entries, at, .. }) => {
                         let kind = Kind::Map(entries);
-                        Some((Node { span: trimmed(text, open, span), kind }, anchor, self.nodes - at + 1, 1))
+                        Some((Node { span: trimmed(text, open, span), kind }, anchor, self.built.since(at), itself))
                     }
                     None => None,
                 },
                 Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                    Some((node, weight)) if self.nodes + weight <= MAX_NODES => Some((node.clone(), 0, *weight, *weight)),
+                    Some((node, weight)) if self.fits(*weight) => Some((node.clone(), 0, *weight, *weight)),
                     Some(_) => return Err(self.too_many(span)),
                     None => {
                         return Err(Box::new(
@@ -180,8 +205,11 @@ impl Builder {
             };
             // `weight` is the node with all below it; `added` is what was not counted before.
             let Some((node, anchor, weight, added)) = done else { continue };
-            self.nodes += added;
-            if self.nodes > MAX_NODES {
+            self.built = self.built.plus(added);
+            if anchor != 0 {
+                self.copied = self.copied.plus(weight);
+            }
+            if !self.fits(Weight::default()) {
                 return Err(self.too_many(span));
             }
             if anchor != 0 {
@@ -211,8 +239,14 @@ impl Builder {
         Ok(())
     }
 
+    /// Whether so much more is within the limits.
+    fn fits(&self, more: Weight) -> bool {
+        let all = self.built.plus(self.copied).plus(more);
+        all.nodes <= MAX_NODES && all.bytes <= MAX_EXPANDED
+    }
+
     fn too_many(&self, span: Span) -> Box<Diagnostic> {
-        let message = format!("more than {MAX_NODES} values once aliases are expanded");
+        let message = format!("more than {MAX_NODES} values, or {MAX_EXPANDED} bytes of text, once aliases are expanded");
         Box::new(Diagnostic::new(Code::Bomb, message, span).help("write out what is meant, without nested aliases"))
     }
 
@@ -227,8 +261,10 @@ impl Builder {
     fn syntax(&self, text: &str, error: &granit_parser::ScanError) -> Box<Diagnostic> {
         let marker = error.marker();
         let offset = marker.byte_offset().unwrap_or_else(|| text.char_indices().nth(marker.index()).map_or(text.len(), |(i, _)| i));
-        let start = offset.min(text.len()) as u32;
-        let span = Span { source: self.id, start, end: (start + 1).min(text.len() as u32).max(start) };
+        // The parser's place, as a whole character of the text.
+        let start = text.floor_char_boundary(offset);
+        let end = start + text[start..].chars().next().map_or(0, char::len_utf8);
+        let span = Span { source: self.id, start: start as u32, end: end as u32 };
         let info = error.info();
         let bomb = ["recursion", "nest", "depth"].iter().any(|w| info.contains(w));
         let code = if bomb { Code::Bomb } else { Code::Syntax };

@@ -7,13 +7,19 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-/// All diagnostics for people, in the order of the text.
+/// Most diagnostics that are shown to people.
+const SHOWN: usize = 100;
+
+/// The diagnostics for people, in the order of the text.
 pub fn human(diags: &Diagnostics, sources: &Sources, style: Style) -> String {
     let renderer = if style.colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii).term_width(style.width);
     let mut out = String::new();
-    for d in diags.sorted(sources) {
+    for d in diags.sorted(sources).into_iter().take(SHOWN) {
         out.push_str(&one(d, sources, &renderer));
         out.push_str("\n\n");
+    }
+    if diags.len() > SHOWN {
+        out.push_str(&format!("and {} more findings that are not shown\n\n", diags.len() - SHOWN));
     }
     out
 }
