@@ -1,6 +1,7 @@
-//! Checking evidence: the verdict is computed again from the raw record, and compared line by line.
+//! Checking evidence: the seal of every file, and the verdict computed again from the raw record, compared value by value.
 
 use super::bundle::{self, EvidenceError};
+use super::seal;
 use super::view::{RunView, view};
 use crate::verdict::{Record, judge};
 use std::path::Path;
@@ -18,7 +19,7 @@ pub struct Verified {
 pub fn verify(dir: &Path) -> Result<Verified, EvidenceError> {
     let record = bundle::load(dir)?;
     let again = recompute(&record);
-    let mut differences = Vec::new();
+    let mut differences = seal::check(dir)?;
     match bundle::read(dir, "run.json") {
         Ok(kept) => differences.extend(compare(&String::from_utf8_lossy(&kept), &again.to_json())),
         Err(e) => differences.push(format!("the verdict that was kept cannot be read: {e}")),

@@ -103,7 +103,7 @@ fn bars(s: &mut String, record: &Record, scale: &Scale, top: f64, height: f64) {
         bar(ok, "ok");
         bar(bad, "bad");
     }
-    let _ = write!(s, r#"<text class="small" x="{:.0}" y="{:.0}" text-anchor="end">{}/s</text>"#, LEFT - 6.0, top + 10.0, most * 10);
+    let _ = write!(s, r#"<text class="small" x="{:.0}" y="{:.0}" text-anchor="end">{}/s</text>"#, LEFT - 6.0, top + 10.0, u64::from(most) * 10);
     let _ = write!(s, r#"<text class="small" x="{:.0}" y="{:.0}" text-anchor="end">0</text>"#, LEFT - 6.0, top + height);
 }
 
@@ -111,7 +111,8 @@ fn axis(s: &mut String, v: &Verdict, scale: &Scale, y: f64) {
     let _ = write!(s, r#"<line class="axis" x1="{LEFT}" x2="{:.1}" y1="{y}" y2="{y}"/>"#, WIDTH - RIGHT);
     let Some(fault) = v.times.fault else { return };
     let span = (scale.to - scale.from) as f64 / 1e9;
-    let step = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3600.0].into_iter().find(|s| span / s <= 12.0).unwrap_or(7200.0);
+    let step = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3600.0].into_iter().find(|s| span / s <= 12.0);
+    let step = step.unwrap_or_else(|| (span / 12.0 / 3600.0).ceil() * 3600.0);
     let first = ((scale.from as f64 - fault.0 as f64) / 1e9 / step).ceil() as i64;
     let last = ((scale.to as f64 - fault.0 as f64) / 1e9 / step).floor() as i64;
     for i in first..=last {

@@ -24,7 +24,7 @@ pub fn acknowledged_and_missing(r: &Record) -> Option<Vec<String>> {
 /// Whether a file is one that the base backup needs: names of segments sort within a timeline.
 fn needed(name: &str, from: Option<&str>) -> bool {
     match from {
-        Some(first) if name.len() == 24 && name[..8] == first[..8] => name >= first,
+        Some(first) if name.len() == 24 && name.get(..8) == first.get(..8) => name >= first,
         _ => true,
     }
 }
@@ -49,7 +49,8 @@ fn segment_size(r: &Record) -> Option<u64> {
         "kB" => 1 << 10,
         _ => 1,
     };
-    digits.parse::<u64>().ok().map(|n| n * unit)
+    // What no server has is not divided by.
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|n| (1 << 20..=1 << 30).contains(n))
 }
 
 /// Objects whose stored bytes were looked at: key → cipher by header.

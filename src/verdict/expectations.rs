@@ -132,7 +132,7 @@ fn rto(c: &Case<'_>) -> Option<Judgement> {
         // Right-censored: over its limit, or never; a failure that stays in the statistics.
         return c.record.failures().next().map(|_| j.fail("never reached: the recovery did not come about".to_string()));
     };
-    let total = measured + c.times.human_ns;
+    let total = measured.saturating_add(c.times.human_ns);
     let shown = if c.times.human_ns > 0 {
         format!("{} ({} measured, {} for simulated human steps)", ns(total), ns(measured), ns(c.times.human_ns))
     } else {

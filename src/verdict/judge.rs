@@ -234,7 +234,9 @@ pub fn judge(record: &Record) -> Verdict {
         expectations::ALL.iter().filter(|(spec, _)| spec.always || asked(spec.id)).filter_map(|(_, judge)| judge(&case)).collect();
     let errors: Vec<(String, Option<String>)> = record.broken().map(|(m, h)| (m.to_string(), h.map(String::from))).collect();
     if errors.is_empty() {
-        judgements.extend(trust::doubts(record, &case.times).into_iter().map(|d| Judgement::new(d.id).inconclusive(d.detail)));
+        let gaps = trust::unjudged(record, &judgements);
+        let doubts = trust::doubts(record, &case.times).into_iter().chain(gaps);
+        judgements.extend(doubts.map(|d| Judgement::new(d.id).inconclusive(d.detail)));
     }
     let broke = (!errors.is_empty()).then_some(Outcome::Error);
     let torn = (record.status() == "torn" && errors.is_empty()).then_some(Outcome::Inconclusive);

@@ -1,6 +1,7 @@
 //! What was read back, matched with the ledger row by row.
 
 use super::book::Book;
+use crate::model::event::Role;
 use crate::model::ledger::{OpOutcome, chain_next, chain_start, short_sha};
 use crate::model::readback::{BASE_CHUNK, JOURNAL, PRESENCE, ReadLine, Row};
 use crate::model::seed;
@@ -125,7 +126,11 @@ impl<'b> SeenReader<'b> {
     /// Takes the next line.
     pub fn take(&mut self, line: ReadLine) {
         match line {
-            ReadLine::Head { instance, from, .. } => (self.seen.instance, self.seen.from) = (instance, from),
+            ReadLine::Head { role, instance, from } => {
+                (self.seen.instance, self.seen.from) = (instance, from);
+                // By what was to be looked for, not by what was found: a store that lost every object lists none.
+                self.seen.with_objects = role == Role::Recovered.word();
+            }
             ReadLine::Table { name, exists } => {
                 if !exists {
                     self.seen.missing_tables.insert(name);
@@ -216,8 +221,9 @@ impl<'b> SeenReader<'b> {
             self.odd(OddKind::BaseData, format!("block {chunk} where block {} was to come", self.seen.base_chunks));
         }
         self.seen.base_chunks += 1;
-        self.seen.base_rows += rows;
-        let (first, last) = (chunk * BASE_CHUNK, (chunk * BASE_CHUNK + BASE_CHUNK).min(self.expected_rows));
+        self.seen.base_rows = self.seen.base_rows.saturating_add(rows);
+        let first = chunk.saturating_mul(BASE_CHUNK);
+        let last = first.saturating_add(BASE_CHUNK).min(self.expected_rows);
         let mut hash = Sha256::new();
         for id in first..last {
             hash.update(format!("{id}\t{}\n", seed::base_row(self.book.seed, id)).as_bytes());
@@ -228,7 +234,6 @@ impl<'b> SeenReader<'b> {
     }
 
     fn object(&mut self, key: String, sha: Option<String>) {
-        self.seen.with_objects = true;
         if let Some((c, n)) = parse_key(&key) {
             if sha.is_some() {
                 self.seen.objects.insert((c, n));
