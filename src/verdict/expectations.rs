@@ -5,6 +5,7 @@ use super::exact::{self, CommitOrder, Exactness};
 use super::judge::{Case, Judgement};
 use super::loss;
 use super::seen::{OddKind, Seen};
+use super::words::{count, transactions};
 use crate::model::catalog::ExpectationSpec;
 use crate::model::event::{Event, Moment, Role};
 use crate::model::units::human_duration;
@@ -121,7 +122,7 @@ fn archive_loss(c: &Case<'_>) -> Option<Judgement> {
         let resolution = c.resolution.map_or("unknown resolution".to_string(), |r| format!("to a resolution of {}", human(r)));
         format!("none, {resolution}")
     } else {
-        format!("{} in {} transactions, {} bytes", human(age), lost.transactions, lost.bytes)
+        format!("{} in {}, {}", human(age), transactions(lost.transactions), count(lost.bytes, "byte", "bytes"))
     };
     let examples = lost.examples.clone();
     // A server that only crashed may lose nothing, whatever is promised for worse.
@@ -138,7 +139,7 @@ fn slack(c: &Case<'_>) -> Option<Judgement> {
     let age = d.slack.age_at(c.times.fault?);
     let from_log = c.record.target().is_some_and(|t| t.known_from == "wal");
     let j = Judgement::new("slack");
-    let shown = if d.slack.transactions == 0 { "none".to_string() } else { format!("{} in {} transactions", human(age), d.slack.transactions) };
+    let shown = if d.slack.transactions == 0 { "none".to_string() } else { format!("{} in {}", human(age), transactions(d.slack.transactions)) };
     let examples = d.slack.examples.clone();
     if from_log {
         let j = j.promised("none: the target was found in the log");
@@ -146,7 +147,12 @@ fn slack(c: &Case<'_>) -> Option<Judgement> {
     }
     let promised = Duration::from_nanos(c.record.plan.as_ref()?.objectives.rpo?);
     let j = j.promised(human(promised));
-    Some(if age <= promised { j.pass(shown) } else { j.fail(shown).examples(examples) })
+    Some(match age <= promised {
+        false => j.fail(shown).examples(examples),
+        // Some of it may lie before the cut, where nothing may be lost at all.
+        true if !c.cut_known && d.slack.transactions > 0 => j.inconclusive(format!("{shown}; {CUT_UNKNOWN}")).examples(examples),
+        true => j.pass(shown),
+    })
 }
 
 fn rewind(c: &Case<'_>) -> Option<Judgement> {
@@ -156,7 +162,7 @@ fn rewind(c: &Case<'_>) -> Option<Judgement> {
     let shown = if d.collateral.transactions == 0 {
         "none".to_string()
     } else {
-        format!("{} in {} transactions, {} bytes", human(age), d.collateral.transactions, d.collateral.bytes)
+        format!("{} in {}, {}", human(age), transactions(d.collateral.transactions), count(d.collateral.bytes, "byte", "bytes"))
     };
     let j = Judgement::new("rewind").promised(human(promised));
     Some(if age <= promised { j.pass(shown) } else { j.fail(shown).examples(d.collateral.examples.clone()) })
@@ -204,8 +210,11 @@ fn exact(c: &Case<'_>) -> Option<Judgement> {
         examples.extend(name(&bad.extra).into_iter().map(|i| format!("{i} should not be there")));
         return Some(j.fail(format!("{} missing and {} too many, {way}", bad.missing.len(), bad.extra.len())).examples(examples));
     }
+    if expected == 0 {
+        return Some(j.inconclusive("no transaction of the ledger lies before the cut: there is nothing to compare"));
+    }
     let ways: Vec<&str> = ways.iter().map(|(w, _)| w.as_str()).collect();
-    Some(j.pass(format!("exactly the {expected} transactions before the cut, {}", ways.join(" and "))))
+    Some(j.pass(format!("exactly the {} before the cut, {}", transactions(expected), ways.join(" and "))))
 }
 
 fn listed(set: &BTreeSet<String>) -> String {
@@ -224,7 +233,7 @@ fn control_differs(c: &Case<'_>) -> Option<Judgement> {
         book.all().filter(|(id, client, n, _)| client.instance == instance && control.present(*id, *n) && !recovered.present(*id, *n)).count();
     let replayed_damage = c.destroyed.as_deref().is_some_and(|t| control.missing_tables.contains(t));
     let fence = c.fence.is_some().then(|| control.markers.contains("M2"));
-    let shown = format!("{cut_off} transactions that the target cut off{}", if replayed_damage { ", and the damage" } else { "" });
+    let shown = format!("{} that the target cut off{}", transactions(cut_off as u64), if replayed_damage { ", and the damage" } else { "" });
     Some(match (cut_off > 0 || fence == Some(true), replayed_damage, fence) {
         (_, _, Some(false)) => j.fail("the fence's second marker is not there: the archive itself ends before it".to_string()),
         (true, true, _) => j.pass(shown),
@@ -241,22 +250,31 @@ fn control_complete(c: &Case<'_>) -> Option<Judgement> {
     Some(if lost.transactions == 0 {
         j.pass("every commit that the archive holds was replayed")
     } else {
-        j.fail(format!("{} commits that the archive holds were not replayed: recovery ended early", lost.transactions)).examples(lost.examples)
+        let were = if lost.transactions == 1 { "was" } else { "were" };
+        let commits = count(lost.transactions, "commit", "commits");
+        j.fail(format!("{commits} that the archive holds {were} not replayed: recovery ended early")).examples(lost.examples)
     })
 }
 
+/// Why nothing can be said about a place in commit order.
+const CUT_UNKNOWN: &str = "neither the commit order of the archive nor a fence says what lies before the cut";
+
 fn no_lost_before_cut(c: &Case<'_>) -> Option<Judgement> {
     let j = Judgement::new("no-lost-before-cut");
-    let lost = match (&c.division, &c.order) {
-        (Some(d), _) => d.before_cut.clone(),
+    let lost = if c.record.plan.as_ref()?.point_in_time() {
+        let division = c.division.as_ref()?;
+        if !c.cut_known {
+            return Some(j.inconclusive(CUT_UNKNOWN));
+        }
+        division.before_cut.clone()
+    } else {
         // A recovery to the end of the archive: its cut is the archive's end.
-        (None, Some(order)) => loss::held_and_lost(c.record.book.as_ref()?, c.seen()?, order, c.origin?),
-        (None, None) => return None,
+        loss::held_and_lost(c.record.book.as_ref()?, c.seen()?, c.order.as_ref()?, c.origin?)
     };
     Some(if lost.transactions == 0 {
         j.pass("none")
     } else {
-        j.fail(format!("{} transactions that the archive held", lost.transactions)).examples(lost.examples)
+        j.fail(format!("{} that the archive held", transactions(lost.transactions))).examples(lost.examples)
     })
 }
 
@@ -266,11 +284,11 @@ fn no_holes(c: &Case<'_>) -> Option<Judgement> {
     // Where there is a target, the end of the archive is what the control restore shows.
     let seen = if c.division.is_some() { c.control()? } else { c.seen()? };
     let holes = loss::holes(book, seen, instance, |_, _, _| false);
-    let count = holes.len();
     Some(if holes.is_empty() {
         j.pass("none")
     } else {
-        j.fail(format!("{count} lost operations ended before surviving ones began")).examples(holes.into_iter().take(5).collect())
+        let lost = count(holes.len() as u64, "lost operation", "lost operations");
+        j.fail(format!("{lost} ended before surviving ones began")).examples(holes.into_iter().take(5).collect())
     })
 }
 
@@ -300,22 +318,30 @@ fn no_orphans(c: &Case<'_>) -> Option<Judgement> {
 
 fn kept_after_recovery(c: &Case<'_>) -> Option<Judgement> {
     let seen = c.seen()?;
-    let lost = loss::lost_after_recovery(c.record.book.as_ref()?, seen, &seen.instance);
+    let (due, lost) = loss::lost_after_recovery(c.record.book.as_ref()?, seen, &seen.instance);
     let j = Judgement::new("kept-after-recovery");
-    Some(if lost.transactions == 0 {
-        j.pass("all of it")
+    Some(if lost.transactions > 0 {
+        let are = if lost.transactions == 1 { "is" } else { "are" };
+        j.fail(format!("{} acknowledged by the recovered server {are} absent", transactions(lost.transactions))).examples(lost.examples)
+    } else if due == 0 {
+        j.inconclusive("nothing was acknowledged by the recovered server before its read-back")
     } else {
-        j.fail(format!("{} acknowledged by the recovered server are absent", lost.transactions)).examples(lost.examples)
+        j.pass(format!("all of it: {} before the read-back", transactions(due)))
     })
 }
 
 fn archive_complete(c: &Case<'_>) -> Option<Judgement> {
-    let missing = archive::acknowledged_and_missing(c.record)?;
+    let (needed, missing) = archive::acknowledged_and_missing(c.record)?;
     let j = Judgement::new("archive-complete");
-    Some(if missing.is_empty() {
-        j.pass("all of it")
+    let files = |n: usize| count(n as u64, "file", "files");
+    Some(if !missing.is_empty() {
+        let are = if missing.len() == 1 { "is" } else { "are" };
+        let what = format!("{} that PostgreSQL was told {are} archived {are} not there", files(missing.len()));
+        j.fail(what).examples(missing.into_iter().take(5).collect())
+    } else if needed == 0 {
+        j.inconclusive("PostgreSQL was told of no file that it is archived")
     } else {
-        j.fail(format!("{} files that PostgreSQL was told are archived are not there", missing.len())).examples(missing.into_iter().take(5).collect())
+        j.pass(format!("all of it: {}", files(needed)))
     })
 }
 
@@ -392,19 +418,21 @@ fn encrypted(c: &Case<'_>) -> Option<Judgement> {
     let plain: Vec<String> = ciphers.iter().filter(|(_, cipher)| **cipher == "none").map(|(key, _)| key.to_string()).collect();
     if !plain.is_empty() {
         return Some(
-            j.fail(format!("{} of {} stored objects are readable without a key", plain.len(), ciphers.len()))
+            j.fail(format!("{} of {} can be read without a key", plain.len(), count(ciphers.len() as u64, "stored object", "stored objects")))
                 .examples(plain.into_iter().take(5).collect()),
         );
     }
     let closed = archive::unopened(c.record);
     if !closed.is_empty() {
-        return Some(j.fail(format!("{} stored objects do not open with the key", closed.len())).examples(closed.into_iter().take(5).collect()));
+        let (objects, open) = (count(closed.len() as u64, "stored object", "stored objects"), if closed.len() == 1 { "does" } else { "do" });
+        return Some(j.fail(format!("{objects} {open} not open with the key")).examples(closed.into_iter().take(5).collect()));
     }
     let opened = archive::opened(c.record);
     if opened == 0 {
         return Some(j.inconclusive("no object was opened with the key"));
     }
-    Some(j.pass(format!("{} objects by their headers, {opened} opened with the key and read to the end", ciphers.len())))
+    let objects = count(ciphers.len() as u64, "object", "objects");
+    Some(j.pass(format!("{objects} by their headers, {opened} opened with the key and read to the end")))
 }
 
 fn old_instance_gone(c: &Case<'_>) -> Option<Judgement> {
@@ -425,6 +453,7 @@ fn old_instance_gone(c: &Case<'_>) -> Option<Judgement> {
     match gone {
         _ if !late.is_empty() => Some(j.fail("something of the lost instance went on writing after the loss").examples(late)),
         Some((0, how)) => Some(j.pass(how.to_string())),
+        Some((1, _)) => Some(j.fail("1 process of it was still there")),
         Some((left, _)) => Some(j.fail(format!("{left} processes of it were still there"))),
         None => c.record.moment(Moment::Consistent).map(|_| j.fail("the old instance was never stopped: two servers could take writes".to_string())),
     }
@@ -481,7 +510,7 @@ fn ledger_intact(c: &Case<'_>) -> Option<Judgement> {
     let book = c.record.book.as_ref()?;
     let j = Judgement::new("ledger-intact");
     Some(if book.problems.is_empty() {
-        j.pass(format!("{} operations, every chain unbroken", book.operations))
+        j.pass(format!("{}, every chain unbroken", count(book.operations, "operation", "operations")))
     } else {
         j.fail("the ledger was changed after it was written").examples(book.problems.iter().take(5).cloned().collect())
     })

@@ -15,6 +15,7 @@ pub mod seen;
 pub mod stats;
 pub mod times;
 pub mod trust;
+pub mod words;
 
 pub use judge::{Judgement, Verdict, judge};
 pub use outcome::Outcome;
