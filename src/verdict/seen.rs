@@ -133,6 +133,7 @@ impl<'b> SeenReader<'b> {
             }
             ReadLine::Row(row) => self.row(&row),
             ReadLine::Base { chunk, rows, sha } => self.base(chunk, rows, &sha),
+            ReadLine::Objects { .. } => self.seen.with_objects = true,
             ReadLine::Object { key, sha, .. } => self.object(key, sha),
             ReadLine::Marker { name } => {
                 self.seen.markers.insert(name);

@@ -319,7 +319,7 @@ impl Instance {
         self.node.signal_server(nix::sys::signal::Signal::SIGINT).await?;
         let how = poll("the server's shutdown", START_LIMIT, Duration::from_millis(2), || self.node.server_exited()).await?;
         drop(work);
-        self.recorder.emit(Event::InstanceGone { instance: self.id(), how: format!("clean: {how}"), left: 0 });
+        self.recorder.emit(Event::InstanceGone { instance: self.id(), how: format!("clean: {how}"), left: Some(0) });
         Ok(())
     }
 }
