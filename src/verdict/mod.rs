@@ -13,6 +13,8 @@ pub mod outcome;
 pub mod record;
 pub mod seen;
 pub mod stats;
+#[cfg(test)]
+mod testbed;
 pub mod times;
 pub mod trust;
 pub mod words;
