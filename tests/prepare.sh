@@ -149,3 +149,4 @@ export PM_TEST_IMAGE_POSTGRES=passmuster-test/postgres:{version}
 export PM_TEST_IMAGE_S3=passmuster-test/minio:latest
 ENV
 say "ready: $PM_TEST_HOME/env"
+printf "%s\n" "$PM_TEST_HOME/env"

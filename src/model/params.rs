@@ -345,6 +345,7 @@ pub const MANAGED_SETTINGS: &[&str] = &[
     "cluster_name",
     "config_file",
     "data_directory",
+    "dynamic_shared_memory_type",
     "external_pid_file",
     "hba_file",
     "hot_standby",

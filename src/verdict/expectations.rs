@@ -7,7 +7,7 @@ use super::loss;
 use super::seen::{OddKind, Seen};
 use super::words::{count, transactions};
 use crate::model::catalog::ExpectationSpec;
-use crate::model::event::{Event, Moment, Role};
+use crate::model::event::{Event, FailureClass, Moment, Role};
 use crate::model::units::human_duration;
 use crate::model::wal::TargetKind;
 use std::collections::BTreeSet;
@@ -512,6 +512,10 @@ fn endpoint_moved(c: &Case<'_>) -> Option<Judgement> {
     let j = Judgement::new("endpoint-moved");
     match (answers.last(), c.times.write) {
         (Some((who, false)), Some(_)) => Some(j.pass(format!("{who} answers and takes writes"))),
+        // It leads to the right server, which is not what was promised yet.
+        (Some((who, false)), None) if c.record.failures().any(|(class, ..)| class == FailureClass::NotWritable) => {
+            Some(j.fail(format!("{who} answers there, out of recovery, and takes no write")))
+        }
         (Some((who, _)), _) => Some(j.fail(format!("{who} answers there"))),
         (None, _) => c.record.failures().next().map(|_| j.fail("nobody answers there".to_string())),
     }

@@ -132,15 +132,9 @@ pub fn tests() -> Tests {
         }
     }
     // Every kind of target with its own definition of exact, and every way to know it (S5-4).
-    for (kind, known_from) in [
-        ("name", "oracle"),
-        ("lsn", "oracle"),
-        ("time", "oracle"),
-        ("xid", "oracle"),
-        ("xid", "wal"),
-        ("lsn", "wal"),
-        ("time", "alert"),
-    ] {
+    for (kind, known_from) in
+        [("name", "oracle"), ("lsn", "oracle"), ("time", "oracle"), ("xid", "oracle"), ("xid", "wal"), ("lsn", "wal"), ("time", "alert")]
+    {
         all.push(test(format!("green::target::{kind}_from_{known_from}"), move || {
             if need_postgres("15").is_err() {
                 need_local()?;

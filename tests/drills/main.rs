@@ -3,8 +3,10 @@
 //! A test that needs what is not here is reported as ignored with the reason, and noted in the file that `PM_TEST_SKIPS` names;
 //! `tests/run` fails on a skip that `tests/unsupported-here.txt` does not name.
 #![allow(clippy::disallowed_methods, reason = "tests start the program under test and look at the machine from outside")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod green;
+mod readme;
 mod red;
 mod stops;
 mod support;
@@ -25,13 +27,13 @@ pub fn test(name: impl Into<String>, run: impl FnOnce() -> Done + Send + 'static
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let all = [green::tests(), red::tests(), trouble::tests(), stops::tests()];
+    let all = [green::tests(), red::tests(), trouble::tests(), stops::tests(), readme::tests()];
     let trials = all.into_iter().flatten().map(|(name, run)| {
         let noted = name.clone();
         Trial::ignorable_test(name, move || {
             let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
             match run {
-                Ok(Ok(())) => Ok(Completion::completed()),
+                Ok(Ok(())) => Ok(Completion::Completed),
                 Ok(Err(Skip(why))) => {
                     note(&noted, &why);
                     Ok(Completion::ignored_with(why))

@@ -135,17 +135,34 @@ async fn undo_one(acquired: &Acquired) -> Outcome<()> {
     }
 }
 
+/// How long something may go on writing into a directory that is removed.
+const STILL_WRITING: Duration = Duration::from_secs(15);
+
+/// Removes a directory with all that is below, the processes that work there ended. A file that appears meanwhile (a program that
+/// the kernel is still ending, a server in a container) makes it try again.
 async fn remove_directory(path: &Path) -> Outcome<()> {
-    kill_below(path).await?;
-    match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).doing(|| format!("remove {}", path.display())),
-        _ => Ok(()),
+    use std::io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
+    let deadline = tokio::time::Instant::now() + STILL_WRITING;
+    loop {
+        kill_below(path).await?;
+        match std::fs::remove_dir_all(path) {
+            Ok(()) => return Ok(()),
+            // Also where something of it was removed by another meanwhile.
+            Err(e) if e.kind() == NotFound && !path.exists() => return Ok(()),
+            Err(e) if matches!(e.kind(), NotFound | DirectoryNotEmpty | ResourceBusy) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(e) => return Err(e).doing(|| format!("remove {}", path.display())),
+        }
     }
 }
 
 /// Kills every process that works below a directory, and removes the shared memory of servers there.
 async fn kill_below(path: &Path) -> Outcome<()> {
-    let segments = shared_memory_below(path);
+    let mut segments = shared_memory_below(path);
+    // A server that is just starting has a segment and has not written it down yet.
+    let pids: Vec<i32> = process::working_below(path).iter().map(|p| p.pid).collect();
+    segments.extend(shared_memory_made_by(&pids));
     let left = process::kill_all(|| process::working_below(path), None, Duration::from_secs(20)).await;
     if !left.is_empty() {
         return Err(Error::Other(format!("{} processes below {} cannot be ended", left.len(), path.display())));
@@ -170,6 +187,17 @@ fn shared_memory_below(path: &Path) -> Vec<i64> {
         level = next;
     }
     found
+}
+
+/// Ids of the System V segments that processes have created, from `/proc/sysvipc/shm`: key, id, mode, size, creator, …
+pub fn shared_memory_made_by(pids: &[i32]) -> Vec<i64> {
+    let text = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let of = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (id, creator) = (fields.get(1)?.parse().ok()?, fields.get(4)?.parse::<i32>().ok()?);
+        pids.contains(&creator).then_some(id)
+    };
+    text.lines().skip(1).filter_map(of).collect()
 }
 
 /// Id of the System V segment of a server, from line 7 of its `postmaster.pid`: `key id`.
@@ -225,4 +253,38 @@ pub async fn sweep(base: &Path, dry: bool) -> Outcome<Vec<Swept>> {
         });
     }
     Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_that_is_still_written_to_is_removed_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let inner = path.join("node/data");
+        std::fs::create_dir_all(&inner).unwrap();
+        let (sender, began) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            // As an unpacking that nobody waits for: new directories and files until the place is gone, for a while.
+            let mut made = 0;
+            for n in 0..4000 {
+                let sub = inner.join(format!("d{n}"));
+                let _ = std::fs::create_dir_all(&sub);
+                made += usize::from(std::fs::write(sub.join("f"), b"x").is_ok());
+                if n == 50 {
+                    let _ = sender.send(());
+                }
+            }
+            made
+        });
+        began.recv().unwrap();
+        // What comes back after the removal is not ours to prevent; that it does not fail meanwhile is.
+        remove_directory(&path).await.unwrap();
+        assert!(writer.join().unwrap() > 50);
+        remove_directory(&path).await.unwrap();
+        assert!(!path.exists());
+        remove_directory(&path).await.unwrap();
+    }
 }

@@ -121,16 +121,22 @@ impl LocalNode {
         }
     }
 
+    /// Processes that work in the data directory: every process of a server does.
+    pub fn left_running(&self) -> usize {
+        process::working_below(&self.data).len()
+    }
+
     /// Kills every process of the node at once.
     pub async fn crash(&self) -> usize {
-        let segment = journal::shared_memory_of(&self.data);
+        let mut segments: Vec<i64> = journal::shared_memory_of(&self.data).into_iter().collect();
         let server = self.lock().take();
+        segments.extend(server.iter().flat_map(|s| journal::shared_memory_made_by(&[s.pid])));
         let mut left = Vec::new();
         if let Some(mut server) = server {
             left = process::kill_tree(server.pid, Some(&self.dir), Duration::from_secs(20)).await;
             let _ = server.wait(Duration::from_secs(5)).await;
         }
-        if let Some(id) = segment {
+        for id in segments {
             journal::remove_shared_memory(id).await;
         }
         left.len()

@@ -4,6 +4,7 @@
 //! A sabotage acts at the seams that this module defines, and nowhere else: the engine asks it at each, and an
 //! honest run gets the default answers.
 
+pub mod all_objects_deleted;
 pub mod archive_skips_segment;
 pub mod archiver_survives;
 pub mod backup_deleted;
@@ -22,6 +23,7 @@ pub mod object_deleted;
 pub mod object_unexplained;
 pub mod paused_at_target;
 pub mod recorder_stalled;
+pub mod recovered_read_only;
 pub mod results_unread;
 pub mod row_changed;
 pub mod rows_added;
@@ -42,6 +44,7 @@ use super::lab::Lab;
 use super::locate::WalMap;
 use super::recorder::Recorder;
 use super::system::postgres::{ClusterSettings, Instance};
+use super::workload::linked::Linked;
 use crate::model::catalog::SabotageSpec;
 use crate::model::event::{Event, Role};
 use crate::model::wal::Target;
@@ -115,6 +118,8 @@ pub struct Stage<'a> {
     pub seed: u64,
     /// The ledger's file.
     pub ledger: &'a Path,
+    /// The load, once it runs.
+    pub load: Option<&'a Linked>,
 }
 
 /// What a sabotage does at a point.
@@ -342,6 +347,7 @@ pub fn all() -> Vec<Arc<dyn Sabotage>> {
         Arc::new(base_file_missing::BaseFileMissing::default()),
         Arc::new(base_of_another_cluster::BaseOfAnotherCluster::stranger()),
         Arc::new(base_of_another_cluster::BaseOfAnotherCluster::sibling()),
+        Arc::new(base_of_another_cluster::BaseOfAnotherCluster::recorded()),
         Arc::new(foreign_timeline::ForeignTimeline),
         Arc::new(target_moved::TargetMoved::late()),
         Arc::new(target_moved::TargetMoved::early()),
@@ -349,7 +355,9 @@ pub fn all() -> Vec<Arc<dyn Sabotage>> {
         Arc::new(wrong_key::WrongKey),
         Arc::new(settings::Settings::async_commit()),
         Arc::new(object_deleted::ObjectDeleted),
+        Arc::new(all_objects_deleted::AllObjectsDeleted),
         Arc::new(paused_at_target::PausedAtTarget),
+        Arc::new(recovered_read_only::RecoveredReadOnly),
         Arc::new(rows_removed::RowsRemoved::table()),
         Arc::new(rows_removed::RowsRemoved::row()),
         Arc::new(rows_removed::RowsRemoved::dropped_before()),
