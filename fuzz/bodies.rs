@@ -54,7 +54,7 @@ pub fn scenario_with(data: &[u8], sets: &[String]) {
 }
 
 fn invocation() -> Invocation {
-    Invocation { run: "r".into(), scenario_sha256: String::new(), lab: "local".into(), seed: 1, quick: false, sabotage: None, set: Vec::new() }
+    Invocation { run: "r".into(), scenario_sha256: String::new(), lab: "local".into(), seed: 1, quick: false, sabotage: None, set: Vec::new(), series: None }
 }
 
 /// A ledger: read as it is, and once more with its lines sealed anew, so that what stands in them is reached.

@@ -189,6 +189,7 @@ impl FailureClass {
             FailureClass::EndpointNotMoved => "After the recovery something else answers where the clients connect",
             FailureClass::BackupFailed => "A base backup could not be taken",
             FailureClass::NotSteady => "The steady state did not hold in time, so there was nothing to disturb",
+            FailureClass::NotWritable => "The recovered server answers reads where the clients connect, and takes no write",
         }
     }
 

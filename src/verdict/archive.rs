@@ -6,8 +6,8 @@ use crate::model::wal::WalFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Files that PostgreSQL was told are archived, and that the listing at the recovery does not have. Only files that were
-/// acknowledged before the listing, and that the base backup needs, count.
-pub fn acknowledged_and_missing(r: &Record) -> Option<Vec<String>> {
+/// acknowledged before the listing, and that the base backup needs, count; the number says how many these are.
+pub fn acknowledged_and_missing(r: &Record) -> Option<(usize, Vec<String>)> {
     let (listed_at, files) = r.events.iter().find_map(|e| match &e.event {
         Event::ArchiveListed { files } => Some((e.t, files)),
         _ => None,
@@ -18,7 +18,8 @@ pub fn acknowledged_and_missing(r: &Record) -> Option<Vec<String>> {
         Event::SegmentAcknowledged { name, .. } => Some(name.as_str()),
         _ => None,
     });
-    Some(acknowledged.filter(|n| needed(n, from.as_deref()) && !there.contains(n)).map(String::from).collect())
+    let due: BTreeSet<&str> = acknowledged.filter(|n| needed(n, from.as_deref())).collect();
+    Some((due.len(), due.iter().filter(|n| !there.contains(**n)).map(|n| n.to_string()).collect()))
 }
 
 /// Whether a file is one that the base backup needs: names of segments sort within a timeline.

@@ -106,8 +106,7 @@ impl BookReader {
                 (self.book.run, self.book.seed) = (run, seed);
             }
             Line::Control(Control::Client { c, table, instance, .. }) => {
-                let chain = chain_start(&self.book.run, c);
-                let client = Client { table, instance, ops: Vec::new(), reserved: 0, chain, over: false };
+                let client = Client { chain: chain_start(&self.book.run, c), ..Client::new(&table, &instance) };
                 if self.book.clients.insert(c, client).is_some() {
                     self.problem(format!("client {c} begins twice"));
                 }
@@ -180,6 +179,13 @@ impl BookReader {
         for what in wrong {
             self.problem(format!("operation {c}.{n} {what}"));
         }
+    }
+}
+
+impl Client {
+    /// A client that has done nothing yet.
+    pub fn new(table: &str, instance: &str) -> Client {
+        Client { table: table.into(), instance: instance.into(), ops: Vec::new(), reserved: 0, chain: String::new(), over: false }
     }
 }
 

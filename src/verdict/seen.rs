@@ -1,7 +1,6 @@
 //! What was read back, matched with the ledger row by row.
 
 use super::book::Book;
-use crate::model::event::Role;
 use crate::model::ledger::{OpOutcome, chain_next, chain_start, short_sha};
 use crate::model::readback::{BASE_CHUNK, JOURNAL, PRESENCE, ReadLine, Row};
 use crate::model::seed;
@@ -76,8 +75,12 @@ pub struct Seen {
     pub markers: BTreeSet<String>,
     /// Objects that were listed and read, by the operation that they belong to.
     pub objects: BTreeSet<(u32, u64)>,
-    /// Whether objects were looked for at all.
-    pub with_objects: bool,
+    /// How many objects the listing had; `None`: nobody looked for objects.
+    pub listed: Option<u64>,
+    /// How many of them were recorded, one by one.
+    pub recorded: u64,
+    /// Rows that name an object.
+    pub naming: u64,
     /// Violations that need nothing but this read-back and the ledger.
     pub odd: Vec<Odd>,
     /// Violations of each kind, counted; `odd` keeps the first few.
@@ -126,11 +129,7 @@ impl<'b> SeenReader<'b> {
     /// Takes the next line.
     pub fn take(&mut self, line: ReadLine) {
         match line {
-            ReadLine::Head { role, instance, from } => {
-                (self.seen.instance, self.seen.from) = (instance, from);
-                // By what was to be looked for, not by what was found: a store that lost every object lists none.
-                self.seen.with_objects = role == Role::Recovered.word();
-            }
+            ReadLine::Head { instance, from, .. } => (self.seen.instance, self.seen.from) = (instance, from),
             ReadLine::Table { name, exists } => {
                 if !exists {
                     self.seen.missing_tables.insert(name);
@@ -138,7 +137,7 @@ impl<'b> SeenReader<'b> {
             }
             ReadLine::Row(row) => self.row(&row),
             ReadLine::Base { chunk, rows, sha } => self.base(chunk, rows, &sha),
-            ReadLine::Objects { .. } => self.seen.with_objects = true,
+            ReadLine::Objects { listed } => self.seen.listed = Some(listed),
             ReadLine::Object { key, sha, .. } => self.object(key, sha),
             ReadLine::Marker { name } => {
                 self.seen.markers.insert(name);
@@ -191,6 +190,7 @@ impl<'b> SeenReader<'b> {
                     self.odd(OddKind::HashMismatch, format!("{id}: the object that it names"));
                 }
                 if let Some(key) = &row.object {
+                    self.seen.naming += 1;
                     self.named.push((key.clone(), (c, n)));
                 }
             }
@@ -234,6 +234,7 @@ impl<'b> SeenReader<'b> {
     }
 
     fn object(&mut self, key: String, sha: Option<String>) {
+        self.seen.recorded += 1;
         if let Some((c, n)) = parse_key(&key) {
             if sha.is_some() {
                 self.seen.objects.insert((c, n));
@@ -252,7 +253,7 @@ impl<'b> SeenReader<'b> {
             }
         }
         self.partial(exempt);
-        if self.seen.with_objects {
+        if self.seen.listed.is_some() {
             for (key, (c, n)) in std::mem::take(&mut self.named) {
                 let expected = short_sha(seed::object(self.book.seed, c, n).as_bytes());
                 match self.object_sha.get(&key) {
@@ -300,6 +301,15 @@ impl Seen {
     /// Whether an operation is there, by its presence row.
     pub fn present(&self, c: u32, n: u64) -> bool {
         self.rows.get(&(c, n)).is_some_and(|r| r.present())
+    }
+
+    /// Why nothing can be said about objects, if nothing can: `None` if they were listed, and all of the listing was recorded.
+    pub fn objects_unknown(&self) -> Option<String> {
+        match self.listed {
+            None => Some("nobody looked for objects".into()),
+            Some(listed) if listed != self.recorded => Some(format!("{listed} objects were listed, and {} recorded", self.recorded)),
+            Some(_) => None,
+        }
     }
 
     /// Violations of one kind: how many, and the first few.

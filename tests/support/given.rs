@@ -284,7 +284,7 @@ pub fn pool() -> impl Strategy<Value = Pool> {
 }
 
 /// Kinds of events.
-pub const EVENTS: usize = 37;
+pub const EVENTS: usize = 40;
 
 /// The number of an event's kind: a new kind does not compile until it has one here and below.
 pub fn index_of(e: &Event) -> usize {
@@ -326,6 +326,9 @@ pub fn index_of(e: &Event) -> usize {
         Event::Interrupted => 34,
         Event::CleanedUp { .. } => 35,
         Event::RunEnded { .. } => 36,
+        Event::StoreStarted { .. } => 37,
+        Event::BackupOpened { .. } => 38,
+        Event::TimelinesSeen { .. } => 39,
     }
 }
 
@@ -370,7 +373,7 @@ pub fn event(kind: usize, p: &Pool) -> Event {
             timeline: p.some.then_some(p.m as u32),
             settings: settings(p),
         },
-        6 => Event::InstanceGone { instance: a(), how: b(), left: p.n as usize },
+        6 => Event::InstanceGone { instance: a(), how: b(), left: p.some.then_some(p.n as usize) },
         7 => Event::Clock { instance: a(), before: Stamp(p.n), wall: Wall(p.i), lsn: Lsn(p.m) },
         8 => Event::SegmentAcknowledged { name: a(), sha256: b(), asked: Stamp(p.n), instance: b() },
         9 => Event::SegmentRefused { name: a(), why: b() },
@@ -404,7 +407,7 @@ pub fn event(kind: usize, p: &Pool) -> Event {
         },
         18 => Event::ManifestMismatch { role, file: a(), problem: b() },
         19 => Event::Healed { file: a(), block: p.n, lsn: Lsn(p.m) },
-        20 => Event::Failed { step, role: p.some.then_some(role), class: FailureClass::ALL[p.n as usize % 18], detail: a() },
+        20 => Event::Failed { step, role: p.some.then_some(role), class: FailureClass::ALL[p.n as usize % FailureClass::ALL.len()], detail: a() },
         21 => Event::Probe { probe: a(), ok: p.yes, why: maybe(b()) },
         22 => Event::EndpointMoved { instance: a() },
         23 => Event::EndpointAnswered { instance: a(), in_recovery: p.yes },
@@ -420,6 +423,9 @@ pub fn event(kind: usize, p: &Pool) -> Event {
         33 => Event::Broke { message: a(), hint: maybe(b()) },
         34 => Event::Interrupted,
         35 => Event::CleanedUp { left: vec![a(), b()] },
+        37 => Event::StoreStarted { name: a(), profile: b(), describes_as: a(), conditional_put: p.yes, versions: p.some.then_some(p.yes) },
+        38 => Event::BackupOpened { id: a(), role, system_identifier: b() },
+        39 => Event::TimelinesSeen { found: vec![p.n as u32, p.m as u32], expected: p.n as u32 },
         _ => Event::RunEnded { status: if p.yes { "completed".into() } else { a() }, peak_rss: p.some.then_some(p.n) },
     }
 }

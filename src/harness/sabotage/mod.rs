@@ -7,24 +7,33 @@
 pub mod all_objects_deleted;
 pub mod archive_skips_segment;
 pub mod archiver_survives;
+pub mod backup_deleted;
 pub mod base_file_missing;
 pub mod base_of_another_cluster;
 pub mod base_page_flipped;
+pub mod control_with_target;
 pub mod endpoint_not_moved;
 pub mod foreign_timeline;
 pub mod idle_load;
+pub mod index_incomplete;
 pub mod ledger_edited;
 pub mod not_found_instead_of_503;
 pub mod object_damaged;
 pub mod object_deleted;
+pub mod object_unexplained;
 pub mod paused_at_target;
 pub mod recorder_stalled;
 pub mod recovered_read_only;
 pub mod results_unread;
+pub mod row_changed;
+pub mod rows_added;
 pub mod rows_removed;
+pub mod segment_rewritten;
 pub mod settings;
+pub mod standby_missing;
 pub mod stored_unencrypted;
 pub mod target_moved;
+pub mod transaction_removed;
 pub mod wrong_key;
 
 use super::backup::basebackup_wal::{BackupNote, BaseEdit};
@@ -352,6 +361,19 @@ pub fn all() -> Vec<Arc<dyn Sabotage>> {
         Arc::new(rows_removed::RowsRemoved::table()),
         Arc::new(rows_removed::RowsRemoved::row()),
         Arc::new(rows_removed::RowsRemoved::dropped_before()),
+        Arc::new(row_changed::RowChanged),
+        Arc::new(rows_added::RowsAdded::invented()),
+        Arc::new(rows_added::RowsAdded::doubled()),
+        Arc::new(rows_added::RowsAdded::resurrected()),
+        Arc::new(transaction_removed::TransactionRemoved::held()),
+        Arc::new(transaction_removed::TransactionRemoved::hole()),
+        Arc::new(transaction_removed::TransactionRemoved::later()),
+        Arc::new(index_incomplete::IndexIncomplete),
+        Arc::new(object_unexplained::ObjectUnexplained),
+        Arc::new(segment_rewritten::SegmentRewritten),
+        Arc::new(control_with_target::ControlWithTarget::default()),
+        Arc::new(standby_missing::StandbyMissing),
+        Arc::new(backup_deleted::BackupDeleted),
         Arc::new(endpoint_not_moved::EndpointNotMoved),
         Arc::new(archiver_survives::ArchiverSurvives::default()),
         Arc::new(ledger_edited::LedgerEdited),
