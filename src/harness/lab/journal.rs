@@ -264,30 +264,35 @@ pub async fn sweep(base: &Path, dry: bool) -> Outcome<Vec<Swept>> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_directory_that_is_still_written_to_is_removed_in_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
         let inner = path.join("node/data");
         std::fs::create_dir_all(&inner).unwrap();
         let (sender, began) = std::sync::mpsc::channel();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
         let writer = std::thread::spawn(move || {
-            // As an unpacking that nobody waits for: new directories and files until the place is gone, for a while.
+            // As an unpacking that nobody waits for: new directories and files.
             let mut made = 0;
-            for n in 0..4000 {
-                let sub = inner.join(format!("d{n}"));
-                let _ = std::fs::create_dir_all(&sub);
-                made += usize::from(std::fs::write(sub.join("f"), b"x").is_ok());
-                if n == 50 {
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                let sub = inner.join(format!("d{made}"));
+                made += usize::from(std::fs::create_dir_all(&sub).and_then(|()| std::fs::write(sub.join("f"), b"x")).is_ok());
+                if made == 50 {
                     let _ = sender.send(());
                 }
             }
-            made
         });
         began.recv().unwrap();
+        let end = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
         // What comes back after the removal is not ours to prevent; that it does not fail meanwhile is.
         remove_directory(&path).await.unwrap();
-        assert!(writer.join().unwrap() > 50);
+        end.await.unwrap();
+        writer.join().unwrap();
         remove_directory(&path).await.unwrap();
         assert!(!path.exists());
         remove_directory(&path).await.unwrap();
