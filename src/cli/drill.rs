@@ -51,10 +51,10 @@ pub struct DrillArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Run each drill so often, each time with the next seed; several scenarios in random order
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
-    pub repeat: u32,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole::<1, 100_000>, allow_negative_numbers = true)]
+    pub repeat: u64,
     /// Seed of everything random; another is taken each time if it is not given
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = whole::<0, { u64::MAX }>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Where evidence is written
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
@@ -224,8 +224,8 @@ pub fn run(args: &DrillArgs, out: &mut Out) -> Exit {
 
 /// Which scenario runs when, and with which seed: fixed before the first run. Several runs of several scenarios are in
 /// random order, derived from the seed, so that nothing that changes with time favours one of them.
-fn schedule(scenarios: usize, repeat: u32, seed: u64) -> Vec<(usize, u64)> {
-    let of = |i| (0..repeat).map(move |n| (i, seed.wrapping_add(u64::from(n))));
+fn schedule(scenarios: usize, repeat: u64, seed: u64) -> Vec<(usize, u64)> {
+    let of = |i| (0..repeat).map(move |n| (i, seed.wrapping_add(n)));
     let mut order: Vec<(usize, u64)> = (0..scenarios).flat_map(of).collect();
     if repeat > 1 && scenarios > 1 {
         // Fisher and Yates, each exchange derived from the seed.
@@ -238,12 +238,12 @@ fn schedule(scenarios: usize, repeat: u32, seed: u64) -> Vec<(usize, u64)> {
 }
 
 /// What several runs of a scenario came to. Runs without evidence are not passed over.
-fn summary(scenario: &str, views: &[RunView], planned: u32, out: &mut Out) {
+fn summary(scenario: &str, views: &[RunView], planned: u64, out: &mut Out) {
     if !out.json() {
         let text = report::terminal::repeated(views, out.style());
         out.data(&text);
     }
-    if views.len() < planned as usize {
+    if (views.len() as u64) < planned {
         let made = views.len();
         out.error(&format!("{made} of the {planned} planned runs of {scenario} left evidence: this is not the whole sample"), None);
     }
@@ -263,6 +263,12 @@ pub fn find_sabotage(name: Option<&str>, catalog: &Catalog, out: &mut Out) -> Re
     Err(Exit::Usage)
 }
 
+/// Reads a whole number within bounds.
+pub fn whole<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|n| (MIN..=MAX).contains(n));
+    number.ok_or_else(|| format!("expected a whole number from {MIN} to {MAX}"))
+}
+
 /// Evidence that cannot be written makes a drill worthless: that is found out before anything is started.
 pub fn places(evidence: &Path, lab: &LabArgs, out: &mut Out) -> Result<(), Exit> {
     writable(evidence, "evidence", "--out", out)?;
@@ -273,7 +279,8 @@ fn writable(dir: &Path, what: &str, option: &str, out: &mut Out) -> Result<(), E
     let probe = dir.join(format!(".probe-{}", std::process::id()));
     let tried = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
     tried.map_err(|e| {
-        let message = format!("{what} cannot be written to {}: {}", dir.display(), reason(&e));
+        let why = if dir.exists() && !dir.is_dir() { "it is not a directory".into() } else { reason(&e) };
+        let message = format!("{what} cannot be written to {}: {why}", dir.display());
         out.error(&message, Some(&format!("name another directory with `{option}`; nothing was started")));
         Exit::Usage
     })

@@ -35,7 +35,7 @@ pub struct FalsifyArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Seed of everything random
-    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = drill::whole::<0, { u64::MAX }>, allow_negative_numbers = true)]
     pub seed: u64,
     /// Where evidence is written
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
@@ -217,6 +217,8 @@ fn show(fates: &[Fate], green: &[(String, &'static str, String)], out: &mut Out)
         let by = f.why.clone().unwrap_or_else(|| f.by.join(", "));
         t.add_row([f.scenario.clone(), f.sabotage.clone(), f.fate.to_string(), by, f.outcome.clone()]);
     }
+    table::keep_whole(&mut t, 0);
+    table::keep_whole(&mut t, 1);
     let text = format!("{}\n{killed} of {} killed\n", table::render(&t, style), fates.len());
     out.data(&text);
 }

@@ -40,12 +40,16 @@ pub fn run(args: &LintArgs, out: &mut Out) -> Exit {
             files += 1;
         }
     }
+    let mut once = BTreeSet::new();
     for path in &args.paths {
         for file in walk(path, &mut sources, &mut diags) {
+            if !once.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
+                continue;
+            }
             if let Some(id) = shipped::file(&file, &mut sources, &mut diags) {
                 scenario::read(&sources, id, &catalog, &[], &mut diags);
             }
-            files += 1;
+            files += usize::from(file.is_file());
         }
     }
     if out.json() {

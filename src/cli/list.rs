@@ -29,7 +29,8 @@ pub struct ListArgs {
     pub what: String,
 }
 
-const WHAT: [&str; 12] =
+/// What can be listed.
+pub const WHAT: [&str; 12] =
     ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "doubts", "failures", "codes"];
 
 /// Runs the command.
@@ -120,6 +121,17 @@ mod tests {
                 let name = cell(&row[0]);
                 assert!(!explain::pages_of(&name, &catalog).is_empty(), "{what}: {name}");
             }
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_page() {
+        let page = include_str!("../../docs/DIAGNOSTICS.md");
+        for code in Code::ALL {
+            let severity = serde_json::to_value(code.severity()).unwrap();
+            let head = format!("### {code}\n\n**{}** ({})\n", code.title(), severity.as_str().unwrap());
+            assert!(page.contains(&head), "docs/DIAGNOSTICS.md lacks\n{head}");
+            assert!(page.contains(&format!("[{code}]: ")), "docs/DIAGNOSTICS.md has no example of {code}");
         }
     }
 

@@ -77,9 +77,9 @@ codes! {
     SecretByValue = "PM0111" Error "secret given by value";
     /// Names consist of lower-case letters, digits and single dashes.
     BadName = "PM0112" Error "not a usable name";
-    /// The harness must set it itself, to archive, recover or measure; a value in the file would be lost, or break the
-    /// run.
-    OwnedSetting = "PM0113" Error "setting that the harness sets";
+    /// A setting of a server that the lab keeps: it must set it itself, to archive, recover or measure, and a value in the
+    /// file would be lost or break the run.
+    ManagedSetting = "PM0113" Error "setting that passmuster keeps";
 
     /// The kind of system is not registered. `passmuster list systems` names those that are.
     UnknownSystemKind = "PM0201" Error "unknown kind of system";
@@ -109,8 +109,9 @@ codes! {
     WrongSystemKind = "PM0212" Error "system of the wrong kind";
     /// The row is not one of the requirement rows (`S1-1` … `S5-13`). `rows` is a label; it can be left out.
     UnknownRow = "PM0213" Error "unknown requirement row";
-    /// `--set` names a setting by its path or by its last part where that is unique.
-    BadSetting = "PM0214" Error "no such setting";
+    /// `--set` is `key=value`, and names a setting by its path (`systems.db.postgres.data`), or by the end of it where only
+    /// one setting ends so (`data`). Settings that the file leaves at their default can be named, too.
+    BadSetting = "PM0214" Error "setting that cannot be applied";
     /// No scenario is called so, neither a shipped one nor one below `scenarios/`. `passmuster list scenarios` names
     /// the shipped ones; a file is given by its path.
     UnknownScenario = "PM0215" Error "unknown scenario";

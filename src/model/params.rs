@@ -39,7 +39,7 @@ pub enum ParamType {
     /// `env:NAME`, `file:PATH` or `ephemeral`
     Secret,
     /// A mapping of names to text: settings of a server, except those that the harness itself must set.
-    Settings(&'static [&'static str]),
+    Settings,
     /// `{age: env:NAME}` or `none`
     Cipher,
     /// A duration, a share, or one of these words (`random`, `before-switch`, `40%`).
@@ -329,7 +329,7 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
             fields.finish(r);
             Value::Cipher(Some(r.secret(key?, true)?.value))
         }
-        ParamType::Settings(owned) => {
+        ParamType::Settings => {
             let Kind::Map(entries) = &node.kind else {
                 r.wrong(node, "a mapping of settings", "{work_mem: 8MB}");
                 return None;
@@ -337,9 +337,10 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
             r.fields(node, "`settings`")?;
             let mut out = BTreeMap::new();
             for (key, value) in entries {
-                if owned.contains(&key.value.to_ascii_lowercase().as_str()) {
-                    let d = Diagnostic::new(Code::OwnedSetting, format!("{} is set by the harness", quoted(&key.value)), key.span);
-                    r.push(d.help("remove it; what can be chosen is a parameter of the system (`passmuster explain postgres`)"));
+                if MANAGED_SETTINGS.contains(&key.value.to_ascii_lowercase().as_str()) {
+                    let message = format!("{} is kept by passmuster", quoted(&key.value));
+                    let help = "leave it out: the lab and the backup method set it, and what they measure depends on it";
+                    r.push(Diagnostic::new(Code::ManagedSetting, message, key.span).label("not to be set here").help(help));
                     continue;
                 }
                 // `off` is PostgreSQL's own spelling, so settings take any scalar as it stands.
@@ -363,6 +364,53 @@ fn within(r: &mut Reader<'_>, node: &Node, fits: bool, what: &str, min: &Value, 
     }
     fits.then_some(())
 }
+
+/// Settings of a server that the lab, the endpoint or the backup method keep: another value would break the run, or be
+/// overwritten without a word.
+pub const MANAGED_SETTINGS: &[&str] = &[
+    "allow_alter_system",
+    "archive_cleanup_command",
+    "archive_command",
+    "archive_library",
+    "archive_mode",
+    "archive_timeout",
+    "cluster_name",
+    "config_file",
+    "data_checksums",
+    "data_directory",
+    "dynamic_shared_memory_type",
+    "external_pid_file",
+    "hba_file",
+    "hot_standby",
+    "ident_file",
+    "include",
+    "include_dir",
+    "include_if_exists",
+    "lc_messages",
+    "listen_addresses",
+    "log_destination",
+    "log_directory",
+    "log_filename",
+    "log_line_prefix",
+    "log_timezone",
+    "logging_collector",
+    "port",
+    "primary_conninfo",
+    "recovery_end_command",
+    "recovery_min_apply_delay",
+    "recovery_target",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_timeline",
+    "recovery_target_xid",
+    "restore_command",
+    "timezone",
+    "unix_socket_directories",
+    "wal_segment_size",
+];
 
 /// Reads the parameters that `specs` declare out of `fields`; defaults are filled in.
 pub fn read_params(r: &mut Reader<'_>, fields: &mut super::decode::Fields<'_>, specs: &[ParamSpec]) -> Params {
@@ -393,7 +441,7 @@ pub fn default_value(kind: ParamType, text: &str) -> Option<Value> {
         ParamType::Text => Value::Text(text.to_string()),
         ParamType::Choice(choices) => Value::Text(choices.iter().find(|c| **c == text)?.to_string()),
         ParamType::Secret => Value::Secret(SecretRef::parse(text)?),
-        ParamType::Settings(_) => Value::Settings(BTreeMap::new()),
+        ParamType::Settings => Value::Settings(BTreeMap::new()),
         ParamType::Cipher if text == "none" => Value::Cipher(None),
         ParamType::Cipher => Value::Cipher(Some(SecretRef::parse(text.strip_prefix("{age: ")?.strip_suffix('}')?)?)),
         ParamType::ShareOr(words) => match units::parse_ratio(text) {
@@ -415,7 +463,7 @@ pub fn example(kind: ParamType) -> &'static str {
         ParamType::Text => "text",
         ParamType::Choice(choices) | ParamType::ShareOr(choices) => choices.first().copied().unwrap_or("word"),
         ParamType::Secret => "env:NAME",
-        ParamType::Settings(_) => "{work_mem: 8MB}",
+        ParamType::Settings => "{work_mem: 8MB}",
         ParamType::Cipher => "{age: env:DRILL_KEY}",
     }
 }
@@ -437,7 +485,7 @@ pub fn describe(kind: ParamType) -> String {
         ParamType::Text => "text".into(),
         ParamType::Choice(choices) => choices.join(" | "),
         ParamType::Secret => "env:NAME | file:PATH | ephemeral".into(),
-        ParamType::Settings(_) => "mapping of settings".into(),
+        ParamType::Settings => "mapping of settings".into(),
         ParamType::Cipher => "{age: KEY} | none".into(),
         ParamType::ShareOr(words) => format!("share | {}", words.join(" | ")),
     }

@@ -412,7 +412,7 @@ impl Validator<'_> {
         }
         let Earlier { steps, incomplete, faulty, recovery } = earlier;
         let recovers = recovery.is_some();
-        if !incomplete && !(faulty && recovers) {
+        if !(incomplete || faulty && recovers) {
             r.push(
                 Diagnostic::new(Code::BadOrder, "a drill has at least one fault and one recovery", node.span)
                     .help("add `- {fault: …}` and `- {recover: …}`"),
@@ -472,7 +472,8 @@ impl Validator<'_> {
     fn detect(&self, r: &mut Reader<'_>, f: &mut Fields<'_>, spec: KindSpec, earlier: &Earlier, key: Span) -> Option<Action> {
         let within = f.req(r, "within", "30s").and_then(|n| r.duration(n));
         let every = f.opt("every").map_or(Some(Duration::from_millis(50)), |n| r.duration(n).map(|d| d.value));
-        let needed = f.opt("needed").map_or(Some(2), |n| r.integer(n, 1, 100).map(|i| i.value as usize));
+        let needed_node = f.opt("needed");
+        let needed = needed_node.map_or(Some(2), |n| r.integer(n, 1, 100).map(|i| i.value as usize));
         let of = f.opt("of").map_or(Some(3), |n| r.integer(n, 1, 100).map(|i| i.value as usize));
         let mut params = read_params(r, f, spec.params);
         if !earlier.faulty {
@@ -489,7 +490,8 @@ impl Validator<'_> {
         }
         let (needed, of) = (needed?, of?);
         if needed > of {
-            r.push(Diagnostic::new(Code::OutOfRange, format!("{needed} of {of} can never be reached"), key).help("`needed` is at most `of`"));
+            let at = needed_node.map_or(key, |n| n.span);
+            r.push(Diagnostic::new(Code::OutOfRange, format!("{needed} of {of} can never be reached"), at).help("`needed` is at most `of`"));
             return None;
         }
         Some(Action::Detect { probe: spec.name.into(), within: within?.value, every: every?, needed, of, params })

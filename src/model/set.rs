@@ -230,7 +230,7 @@ mod tests {
     const PARAMS: &[ParamSpec] = &[
         ParamSpec::new("data", ParamType::Size, "1MiB", ""),
         ParamSpec::optional("version", ParamType::Text, ""),
-        ParamSpec::optional("settings", ParamType::Settings(&[]), ""),
+        ParamSpec::optional("settings", ParamType::Settings, ""),
     ];
 
     fn catalog() -> Catalog {

@@ -84,7 +84,11 @@ fn one(d: &Diagnostic, concealed: &[Span], sources: &Sources, renderer: &Rendere
     if let Some(help) = &d.help {
         group = group.element(Level::HELP.message(help.clone()));
     }
-    let text = renderer.render(&[group]);
+    let mut text = renderer.render(&[group]);
+    if d.labels.iter().all(|l| sources.get(l.span.source).text.is_empty()) {
+        // Without a line of text there is no margin: indent as everywhere else.
+        text = text.replace("\n", "\n ");
+    }
     places.iter().fold(text, |text, (wrong, right)| text.replacen(wrong, right, 1))
 }
 

@@ -91,6 +91,7 @@ fn judged(v: &Verdict, style: Style) -> String {
         }
         t.add_row([format!(" {}", j.id), j.outcome.word().to_string(), measured, j.promised.clone().unwrap_or_default()]);
     }
+    table::keep_whole(&mut t, 0);
     let mut out = format!("\n{}", table::render(&t, style));
     if !rest.is_empty() {
         let names: Vec<&str> = rest.iter().map(|j| j.id.as_str()).collect();
