@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::out::Out;
 use super::{catalog, shipped};
 use crate::evidence::view::RunView;
-use crate::evidence::{bundle, verify};
+use crate::evidence::{bundle, seal, verify};
 use crate::harness::engine::{self, Order};
 use crate::harness::error::Error;
 use crate::harness::lab::programs::{self, Programs};
@@ -460,6 +460,7 @@ fn conclude(partial: &Path, whole: &Path, how: &How<'_>, out: &mut Out) -> Resul
     let shown = whole.join("report.html").display().to_string();
     bundle::write(partial, "terminal.txt", report::terminal::run(&view, Some("report.html"), Style::PLAIN).as_bytes()).map_err(text)?;
     bundle::compress(partial).map_err(text)?;
+    seal::seal(partial).map_err(text)?;
     let dir = bundle::publish(partial, whole).map_err(text)?;
     if how.show && !out.json() {
         let text = report::terminal::run(&view, Some(&shown), out.style());

@@ -146,7 +146,7 @@ impl fmt::Display for Value {
             Value::Duration(d) => f.write_str(&units::written_duration(*d)),
             Value::Size(s) => f.write_str(&units::written_size(*s)),
             Value::Rate(r) => write!(f, "{r}/s"),
-            Value::Share(s) => write!(f, "{}%", s * 100.0),
+            Value::Share(s) => write!(f, "{}%", units::percent(*s)),
             Value::Int(i) => write!(f, "{i}"),
             Value::Bool(b) => write!(f, "{b}"),
             Value::Text(t) => f.write_str(t),

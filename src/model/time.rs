@@ -25,7 +25,7 @@ impl Stamp {
 impl Add<Duration> for Stamp {
     type Output = Stamp;
     fn add(self, d: Duration) -> Stamp {
-        Stamp(self.0 + d.as_nanos() as u64)
+        Stamp(self.0.saturating_add(d.as_nanos() as u64))
     }
 }
 

@@ -97,6 +97,27 @@ fn the_codes_and_what_they_mean_are_fixed() {
     assert_eq!(run(&["explain", "pm0101"]).stdout, run(&["explain", "PM0101"]).stdout);
 }
 
+/// `docs/DIAGNOSTICS.md` has a section for each code, and shows what the program printed in one of these tests.
+#[test]
+fn the_page_of_diagnostics_is_what_the_program_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/DIAGNOSTICS.md")).unwrap();
+    let printed: Vec<String> =
+        std::fs::read_dir(root.join("tests/snapshots")).unwrap().map(|e| std::fs::read_to_string(e.unwrap().path()).unwrap()).collect();
+    let sections: Vec<&str> = page.split("\n### ").skip(1).collect();
+    let codes: Vec<&str> = sections.iter().map(|s| s.lines().next().unwrap()).collect();
+    assert_eq!(codes, Code::ALL.iter().map(|c| c.id()).collect::<Vec<_>>());
+    for (code, section) in Code::ALL.iter().zip(sections) {
+        let severity = format!("{:?}", code.severity()).to_lowercase();
+        assert!(section.contains(&format!("\n**{}** ({severity})\n", code.title())), "{code}: heading");
+        let (_, example) = section.split_once("```text\n").unwrap_or_else(|| panic!("{code} has no example"));
+        let (example, fix) = example.split_once("```\n").unwrap();
+        assert!(example.starts_with(&format!("{severity}[{code}]: ")), "{code}: {example}");
+        assert!(printed.iter().any(|p| p.contains(example)), "{code}: the program does not print\n{example}");
+        assert!(fix.contains("**Fix.**"), "{code}: no fix");
+    }
+}
+
 /// Everything that a list, a report or a sabotage names.
 #[test]
 fn whatever_is_named_anywhere_can_be_explained() {

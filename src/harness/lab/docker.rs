@@ -410,13 +410,22 @@ impl DockerNode {
         Ok(TreeSink::Stream { builder, user: self.user, done })
     }
 
-    /// Kills the container, its volume left in place, and starts it again without a server.
-    pub async fn crash(&self) -> Outcome<usize> {
+    /// Kills the container, its volume left in place, and starts it again without a server. Returns how many processes were found
+    /// in it between.
+    pub async fn crash(&self) -> Outcome<Option<usize>> {
         self.kill().await?;
+        let left = left_in(&self.docker, &self.name).await;
         self.docker.start_container(&self.name, None::<StartContainerOptions>).await.map_err(docker_error("start a container"))?;
         let address = published(&self.docker, &self.name, PORT).await?;
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
-        Ok(0)
+        Ok(left)
+    }
+
+    /// Processes that work in the data directory, as the server's user sees them; `None`: the container does not say.
+    pub async fn left_running(&self) -> Option<usize> {
+        const COUNT: &str = "n=0; for p in /proc/[0-9]*; do case $(readlink \"$p/cwd\") in DATA|DATA/*) n=$((n + 1));; esac; done; echo \"$n\"";
+        let done = self.run(&Call::new("sh", ["-c".to_string(), COUNT.replace("DATA", DATA)]), false).await.ok()?;
+        done.success("sh").ok()?.text().trim().parse().ok()
     }
 
     async fn kill(&self) -> Outcome<()> {
@@ -430,18 +439,58 @@ impl DockerNode {
         Ok(())
     }
 
-    /// Removes the container and its volume.
-    pub async fn lose(&self, _journal: &Journal) -> Outcome<usize> {
+    /// Removes the container and its volume. Returns how many processes were found in it after it was killed.
+    pub async fn lose(&self, _journal: &Journal) -> Outcome<Option<usize>> {
         // Ours is the only handle; dropping it would remove the container in the background, unseen.
         let handle = self.container.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut left = None;
         if let Some(handle) = handle {
             self.kill().await?;
+            left = left_in(&self.docker, &self.name).await;
             let _ = handle.rm().await;
         }
         remove_container(&self.name).await?;
         remove_volume(&self.volume).await?;
-        Ok(0)
+        Ok(left)
     }
+}
+
+/// How many processes are left in a container that was killed, after some seconds at most. When its first process has ended, the
+/// kernel has ended all others of its process namespace: the engine shows it as not running, or no longer at all. `None`: the
+/// engine does not say.
+async fn left_in(docker: &Docker, name: &str) -> Option<usize> {
+    let mut left = None;
+    for _ in 0..500 {
+        left = match docker.inspect_container(name, None).await {
+            Ok(found) => match found.state.and_then(|s| s.running) {
+                Some(false) => return Some(0),
+                // Each row of its table is a process.
+                Some(true) => docker.top_processes(name, None).await.ok().and_then(|t| t.processes).map(|p| p.len()),
+                None => None,
+            },
+            Err(testcontainers::bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => return Some(0),
+            Err(_) => None,
+        };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    left
+}
+
+/// The first line that a program in a container prints, if it succeeds.
+pub async fn first_line(docker: &Docker, container: &str, cmd: &[&str]) -> Option<String> {
+    let options = CreateExecOptions {
+        cmd: Some(cmd.iter().map(|c| c.to_string()).collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(false),
+        ..Default::default()
+    };
+    let exec = docker.create_exec(container, options).await.ok()?;
+    let StartExecResults::Attached { mut output, .. } = docker.start_exec(&exec.id, None).await.ok()? else { return None };
+    let mut text = Vec::new();
+    while let Some(Ok(piece)) = output.next().await {
+        text.extend_from_slice(&piece.into_bytes());
+    }
+    String::from_utf8_lossy(&text).lines().map(str::trim).find(|l| !l.is_empty()).map(String::from)
 }
 
 /// Removes a container; one that is gone is no error.

@@ -46,6 +46,14 @@ pub enum Gone {
 }
 
 impl Gone {
+    /// What was said, for people.
+    pub fn words(self) -> String {
+        match self {
+            Gone::Fatal(says) => says.message,
+            Gone::Lost(why) => why,
+        }
+    }
+
     /// A short word for the ledger.
     pub fn why(&self) -> String {
         match self {
