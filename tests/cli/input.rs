@@ -5,8 +5,11 @@ use super::{PROGRAM, Place, Ran, command, snapshot};
 
 const BASE: &str = include_str!("base.yaml");
 
-/// A case: its name, what is changed in `base.yaml`, and the findings: code, line, column.
-type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [(&'static str, u64, u64)]);
+/// Code, line and column.
+type Finding = (&'static str, u64, u64);
+
+/// A case: its name, what is changed in `base.yaml`, and the findings.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [Finding]);
 
 const CASES: &[Case] = &[
     ("unknown-key", &[("archive_timeout", "archive_timout")], &[("PM0101", 6, 31)]),
@@ -85,7 +88,7 @@ const CASES: &[Case] = &[
 ];
 
 /// Whole files: name, content, findings.
-fn files() -> Vec<(&'static str, Vec<u8>, &'static [(&'static str, u64, u64)])> {
+fn files() -> Vec<(&'static str, Vec<u8>, &'static [Finding])> {
     let utf16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| [mark.to_vec(), BASE.encode_utf16().flat_map(bytes).collect()].concat();
     let broken = BASE.replace("archive_timeout", "archive_timout");
     vec![
