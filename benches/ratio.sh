@@ -18,7 +18,7 @@ for i in $(seq "$pairs"); do
   ended=$(date +%s.%N)
   python3 - "$out/view.json" "$begun" "$ended" "$floor" <<'PY'
 import json, sys
-view = json.load(open(sys.argv[1]))["verdict"]
+view = json.load(open(sys.argv[1]))["runs"][0]["verdict"]
 times = view["times"]
 floor = dict(line.split() for line in sys.argv[4].splitlines())
 total = float(sys.argv[3]) - float(sys.argv[2])

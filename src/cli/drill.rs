@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::out::Out;
 use super::{catalog, shipped};
 use crate::evidence::view::RunView;
-use crate::evidence::{bundle, verify};
+use crate::evidence::{bundle, seal, verify};
 use crate::harness::engine::{self, Order};
 use crate::harness::error::Error;
 use crate::harness::lab::programs::{self, Programs};
@@ -13,14 +13,15 @@ use crate::harness::sabotage::{self, Sabotage};
 use crate::model::catalog::Catalog;
 use crate::model::diag::{Diagnostics, did_you_mean, quoted};
 use crate::model::event::{Event, Stamped};
-use crate::model::plan::{Invocation, Plan};
+use crate::model::plan::{Invocation, Plan, Series};
 use crate::model::scenario::{self, Scenario};
-use crate::model::seed::sha256;
+use crate::model::seed::{derive, sha256};
 use crate::model::source::Sources;
 use crate::model::time::Wall;
 use crate::model::units::{human_duration, human_size};
 use crate::report;
 use crate::report::style::Style;
+use crate::verdict::Outcome;
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -42,13 +43,14 @@ const EXAMPLES: &str = "Examples:
 pub struct DrillArgs {
     /// Scenarios by name or path; the two first-light drills if none is named
     pub scenarios: Vec<String>,
-    /// Break it on purpose: the run must end red (`passmuster list sabotages`)
+    /// Break it on purpose, and see whether it is caught: most must end red, some inconclusive or healed
+    /// (`passmuster list sabotages`)
     #[arg(long, value_name = "NAME")]
     pub sabotage: Option<String>,
     /// Override a setting of the scenario, by its path or the end of it; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Run each drill so often, each time with the next seed
+    /// Run each drill so often, each time with the next seed; several scenarios in random order
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole::<1, 100_000>, allow_negative_numbers = true)]
     pub repeat: u64,
     /// Seed of everything random; another is taken each time if it is not given
@@ -78,15 +80,24 @@ pub struct LabArgs {
     /// Directory for the lab's private files; on a disk, not on a memory file system
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+    /// What containers are made from.
+    #[command(flatten)]
+    pub images: ImageArgs,
+    /// Leave everything in place at the end; `gc` removes it
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Images of the docker lab.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Where it runs")]
+pub struct ImageArgs {
     /// Image of PostgreSQL for the docker lab; `{version}` stands for the version
     #[arg(long, value_name = "IMAGE", env = "PASSMUSTER_IMAGE_POSTGRES", hide_env_values = true)]
     pub image_postgres: Option<String>,
     /// Image of the S3 store for the docker lab
     #[arg(long, value_name = "IMAGE", env = "PASSMUSTER_IMAGE_S3", hide_env_values = true)]
     pub image_s3: Option<String>,
-    /// Leave everything in place at the end; `gc` removes it
-    #[arg(long)]
-    pub keep: bool,
 }
 
 /// Where servers run.
@@ -111,7 +122,8 @@ impl LabArgs {
 
     /// The options of the lab.
     pub fn options(&self) -> LabOptions {
-        LabOptions { scratch: self.scratch.clone(), image_postgres: self.image_postgres.clone(), image_s3: self.image_s3.clone(), keep: self.keep }
+        let ImageArgs { image_postgres, image_s3 } = self.images.clone();
+        LabOptions { scratch: self.scratch.clone(), image_postgres, image_s3, keep: self.keep }
     }
 }
 
@@ -170,39 +182,71 @@ pub fn run(args: &DrillArgs, out: &mut Out) -> Exit {
             return exit;
         }
         let first_seed = args.seed.unwrap_or_else(random_seed);
+        let order = schedule(ready.len(), args.repeat, first_seed);
+        let runs = order.len() as u32;
+        if args.repeat > 1 {
+            let drawn = if ready.len() > 1 { ", in an order drawn from the seed" } else { "" };
+            out.say(&format!("{runs} runs with seeds from {first_seed} on{drawn}"));
+        }
         let mut exits = Vec::new();
-        let mut views: Vec<RunView> = Vec::new();
-        for r in &ready {
-            let mut of_scenario = Vec::new();
-            for i in 0..args.repeat {
-                let how = How {
-                    lab: &args.lab,
-                    seed: first_seed.wrapping_add(i),
-                    sabotage: sabotage.clone(),
-                    quick: args.quick,
-                    set: &args.set,
-                    out: &args.out,
-                    show: true,
-                };
-                let done = one(r, &how, cancel.clone(), out).await;
-                exits.push(done.exit);
-                of_scenario.extend(done.view);
-                if done.exit == Exit::Interrupted {
-                    return Exit::Interrupted;
-                }
+        let mut views: Vec<(usize, RunView)> = Vec::new();
+        for (position, (of, seed)) in (1..).zip(order) {
+            let how = How {
+                lab: &args.lab,
+                seed,
+                series: (runs > 1).then_some(Series { seed: first_seed, runs, position }),
+                sabotage: sabotage.clone(),
+                quick: args.quick,
+                set: &args.set,
+                out: &args.out,
+                show: true,
+            };
+            let done = one(&ready[of], &how, cancel.clone(), out).await;
+            exits.push(done.exit);
+            views.extend(done.view.map(|v| (of, v)));
+            if done.exit == Exit::Interrupted {
+                break;
             }
-            if args.repeat > 1 && !out.json() {
-                let text = report::terminal::repeated(&of_scenario, out.style());
-                out.data(&text);
+        }
+        if args.repeat > 1 {
+            for (i, r) in ready.iter().enumerate() {
+                let mine: Vec<RunView> = views.iter().filter(|(of, _)| *of == i).map(|(_, v)| v.clone()).collect();
+                summary(&r.scenario.name, &mine, args.repeat, out);
             }
-            views.append(&mut of_scenario);
         }
         if out.json() {
-            let text = report::json::runs(&views);
+            let text = report::json::runs(views.iter().map(|(_, v)| v));
             out.data(&text);
         }
         Exit::worst(exits)
     })
+}
+
+/// Which scenario runs when, and with which seed: fixed before the first run. Several runs of several scenarios are in
+/// random order, derived from the seed, so that nothing that changes with time favours one of them.
+fn schedule(scenarios: usize, repeat: u64, seed: u64) -> Vec<(usize, u64)> {
+    let of = |i| (0..repeat).map(move |n| (i, seed.wrapping_add(n)));
+    let mut order: Vec<(usize, u64)> = (0..scenarios).flat_map(of).collect();
+    if repeat > 1 && scenarios > 1 {
+        // Fisher and Yates, each exchange derived from the seed.
+        for i in (1..order.len()).rev() {
+            let with = derive(seed, "order", i as u64) % (i as u64 + 1);
+            order.swap(i, with as usize);
+        }
+    }
+    order
+}
+
+/// What several runs of a scenario came to. Runs without evidence are not passed over.
+fn summary(scenario: &str, views: &[RunView], planned: u64, out: &mut Out) {
+    if !out.json() {
+        let text = report::terminal::repeated(views, out.style());
+        out.data(&text);
+    }
+    if (views.len() as u64) < planned {
+        let made = views.len();
+        out.error(&format!("{made} of the {planned} planned runs of {scenario} left evidence: this is not the whole sample"), None);
+    }
 }
 
 /// Finds the sabotage that was named.
@@ -315,6 +359,8 @@ pub struct How<'a> {
     pub lab: &'a LabArgs,
     /// Seed.
     pub seed: u64,
+    /// The runs that it is one of.
+    pub series: Option<Series>,
     /// Deliberate defect.
     pub sabotage: Option<Arc<dyn Sabotage>>,
     /// No control restore.
@@ -335,16 +381,19 @@ pub struct Done {
     pub view: Option<RunView>,
     /// Its directory.
     pub dir: Option<PathBuf>,
+    /// Something was left behind that could not be removed.
+    pub left: bool,
 }
 
 /// Runs one drill: record, verdict, evidence, report.
 pub async fn one(ready: &Ready, how: &How<'_>, cancel: watch::Receiver<bool>, out: &mut Out) -> Done {
-    let run = format!("{}-{:08x}", Wall::now().compact(), crate::model::seed::derive(how.seed, "run", Wall::now().0 as u64) as u32);
+    let run = format!("{}-{:08x}", Wall::now().compact(), derive(how.seed, "run", Wall::now().0 as u64) as u32);
     let invocation = Invocation {
         run: run.clone(),
         scenario_sha256: ready.sha256.clone(),
         lab: how.lab.provider().word().into(),
         seed: how.seed,
+        series: how.series,
         quick: how.quick,
         sabotage: how.sabotage.as_ref().map(|s| s.spec().name.to_string()),
         set: how.set.to_vec(),
@@ -368,26 +417,31 @@ pub async fn one(ready: &Ready, how: &How<'_>, cancel: watch::Receiver<bool>, ou
     match ended {
         Ok(ended) => {
             let whole = how.out.join(&run);
-            match conclude(&partial, &whole, how, out) {
-                Ok((view, dir)) => {
-                    for left in &ended.left {
-                        out.error(&format!("could not be cleaned up: {left}"), Some("`passmuster gc` tries again"));
-                    }
-                    let exit = if ended.status == "interrupted" { Exit::Interrupted } else { Exit::of(view.verdict.outcome) };
-                    Done { exit, view: Some(view), dir: Some(dir) }
-                }
+            let concluded = conclude(&partial, &whole, how, out);
+            for left in &ended.left {
+                out.error(&format!("could not be cleaned up: {left}"), Some("`passmuster gc` tries again"));
+            }
+            let left = !ended.left.is_empty();
+            match concluded {
+                Ok((view, dir)) => Done { exit: exit(&ended.status, view.verdict.outcome, left), view: Some(view), dir: Some(dir), left },
                 Err(message) => {
                     out.error(&message, None);
-                    Done { exit: Exit::Internal, view: None, dir: None }
+                    Done { exit: Exit::Internal, view: None, dir: None, left }
                 }
             }
         }
         Err(e) => {
             out.error(&e.to_string(), e.hint().as_deref());
             let exit = if matches!(e, Error::Io { .. }) { Exit::Undecided } else { Exit::Internal };
-            Done { exit, view: None, dir: None }
+            Done { exit, view: None, dir: None, left: false }
         }
     }
+}
+
+/// The exit of one run. What was left behind is never a success, and nothing better than undecided.
+fn exit(status: &str, outcome: Outcome, left: bool) -> Exit {
+    let of_run = if status == "interrupted" { Exit::Interrupted } else { Exit::of(outcome) };
+    Exit::worst([of_run, if left { Exit::Undecided } else { Exit::Ok }])
 }
 
 /// From the raw record to published evidence.
@@ -406,6 +460,7 @@ fn conclude(partial: &Path, whole: &Path, how: &How<'_>, out: &mut Out) -> Resul
     let shown = whole.join("report.html").display().to_string();
     bundle::write(partial, "terminal.txt", report::terminal::run(&view, Some("report.html"), Style::PLAIN).as_bytes()).map_err(text)?;
     bundle::compress(partial).map_err(text)?;
+    seal::seal(partial).map_err(text)?;
     let dir = bundle::publish(partial, whole).map_err(text)?;
     if how.show && !out.json() {
         let text = report::terminal::run(&view, Some(&shown), out.style());
@@ -516,5 +571,36 @@ async fn progress(mut events: mpsc::UnboundedReceiver<Stamped>, mut shown: Progr
         if matches!(e.event, Event::RunEnded { .. }) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn several_runs_of_several_scenarios_are_in_an_order_drawn_from_the_seed() {
+        let order = schedule(2, 20, 7);
+        let all: BTreeSet<(usize, u64)> = (0..2).flat_map(|s| (7..27).map(move |seed| (s, seed))).collect();
+        assert_eq!((order.len(), order.iter().copied().collect::<BTreeSet<_>>()), (40, all));
+        assert_eq!(order, schedule(2, 20, 7));
+        assert_ne!(order, schedule(2, 20, 8));
+        let changes = order.windows(2).filter(|w| w[0].0 != w[1].0).count();
+        assert!(changes > 5, "one scenario after the other: {order:?}");
+        // What is run once stays as it was typed, and a lone scenario has nothing to be mixed with.
+        assert_eq!(schedule(3, 1, 7), [(0, 7), (1, 7), (2, 7)]);
+        assert_eq!(schedule(1, 3, 7), [(0, 7), (0, 8), (0, 9)]);
+        assert_eq!(schedule(1, 2, u64::MAX), [(0, u64::MAX), (0, 0)]);
+    }
+
+    #[test]
+    fn what_is_left_behind_is_never_a_success() {
+        for (outcome, left, code) in
+            [(Outcome::Pass, false, 0), (Outcome::Pass, true, 11), (Outcome::Fail, true, 10), (Outcome::Error, true, 11), (Outcome::Error, false, 11)]
+        {
+            assert_eq!(exit("completed", outcome, left).code(), code, "{outcome:?} {left}");
+        }
+        assert_eq!(exit("interrupted", Outcome::Inconclusive, true), Exit::Interrupted);
     }
 }

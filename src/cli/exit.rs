@@ -1,4 +1,4 @@
-//! Exit codes (DESIGN.md, "Exit codes").
+//! Exit codes, as `passmuster --help` lists them.
 
 use crate::verdict::Outcome;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use super::exit::Exit;
 use super::out::Out;
 use super::{catalog, shipped};
-use crate::model::catalog::{Catalog, Consequence, ExpectationSpec, KindSpec, SabotageSpec};
+use crate::model::catalog::{Catalog, Consequence, ExpectationSpec, KindSpec, Needs, SabotageSpec};
 use crate::model::codes::Code;
 use crate::model::diag::{Severity, did_you_mean, quoted};
 use crate::model::event::FailureClass;
@@ -63,6 +63,12 @@ fn known(catalog: &Catalog) -> Vec<String> {
     let doubts = trust::DOUBTS.iter().map(|d| d.id).chain([HEALED]);
     let named = kinds.chain(sabotages).chain(expectations).chain(doubts).chain(classes).chain(scenarios);
     named.chain(Code::ALL.iter().map(|c| c.id())).map(String::from).collect()
+}
+
+/// Everything of that name, as plain text.
+#[cfg(test)]
+pub fn pages_of(id: &str, catalog: &Catalog) -> Vec<String> {
+    pages(id, &Pages { catalog, style: Style::PLAIN })
 }
 
 /// Everything of that name; a word may be a kind of several classes.
@@ -151,12 +157,18 @@ impl Pages<'_> {
     fn expectation(&self, e: &ExpectationSpec) -> String {
         let when = if e.always { "Judged in every run to which it applies." } else { "Judged where a scenario lists it under `expect`." };
         let text = format!("{}\n{}{}", self.heading(e.id, "expectation"), self.text(&format!("{}.", e.summary)), self.text(when));
-        text + &self.red(e.id)
+        let needs = match e.needs {
+            Needs::Nothing => String::new(),
+            Needs::Recovery(kinds) => self.text(&format!("It applies where the scenario recovers by {}.", kinds.join(" or "))),
+            Needs::Encryption => self.text("It applies where the backup is encrypted."),
+        };
+        let red = self.red(e.id);
+        text + &needs + if red.is_empty() { "\nNo shipped sabotage shows that it can go red.\n" } else { &red }
     }
 
     fn failure(&self, class: FailureClass) -> String {
-        let text = format!("{}\n{}", self.heading(class.word(), "failure class"), self.text(&format!("What to do: {}.", class.advice())));
-        text + &self.red(class.word())
+        let text = format!("{}\n{}", self.heading(class.word(), "failure class"), self.text(&format!("{}.", class.meaning())));
+        text + &self.text(&format!("What to do: {}.", class.advice())) + &self.red(class.word())
     }
 
     fn doubt(&self, d: &DoubtSpec) -> String {

@@ -84,6 +84,7 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
     let Some(runtime) = runtime(out) else { return Exit::Internal };
     let mut fates: Vec<Fate> = Vec::new();
     let mut green: Vec<(String, &'static str, String)> = Vec::new();
+    let mut left = false;
     let interrupted = runtime.block_on(async {
         let cancel = signals();
         for r in &ready {
@@ -96,11 +97,13 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
             if mine.is_empty() {
                 continue;
             }
-            let how = |sabotage| How { lab: &args.lab, seed: args.seed, sabotage, quick: false, set: &args.set, out: &args.out, show: false };
+            let how =
+                |sabotage| How { lab: &args.lab, seed: args.seed, series: None, sabotage, quick: false, set: &args.set, out: &args.out, show: false };
             for when in ["before", "after"] {
                 if when == "after" {
                     for spec in &mine {
                         let done = drill::one(r, &how(sabotage::find(spec.name)), cancel.clone(), out).await;
+                        left |= done.left;
                         if done.exit == Exit::Interrupted {
                             return true;
                         }
@@ -111,6 +114,7 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
                     }
                 }
                 let done = drill::one(r, &how(None), cancel.clone(), out).await;
+                left |= done.left;
                 if done.exit == Exit::Interrupted {
                     return true;
                 }
@@ -119,10 +123,10 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
         }
         false
     });
+    show(&fates, &green, out);
     if interrupted {
         return Exit::Interrupted;
     }
-    show(&fates, &green, out);
     if fates.is_empty() {
         out.error("no sabotage applies to what was named", Some("`passmuster list sabotages` says which scenarios they are for"));
         return Exit::Nothing;
@@ -133,7 +137,7 @@ pub fn run(args: &FalsifyArgs, out: &mut Out) -> Exit {
     }
     if fates.iter().any(|f| f.fate == "survived") {
         Exit::Failed
-    } else if not_green {
+    } else if not_green || left {
         Exit::Undecided
     } else {
         Exit::Ok

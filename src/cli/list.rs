@@ -6,6 +6,7 @@ use super::{catalog, shipped};
 use crate::model::catalog::{Catalog, Class, ExpectationSpec, SabotageSpec};
 use crate::model::codes::Code;
 use crate::model::diag::{Diagnostics, did_you_mean, quoted};
+use crate::model::event::FailureClass;
 use crate::model::scenario;
 use crate::model::source::Sources;
 use crate::report::table;
@@ -23,14 +24,14 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub struct ListArgs {
     /// scenarios, systems, faults, probes, recoveries, methods, workloads, sabotages, expectations,
-    /// doubts (why a run is inconclusive) or codes
+    /// doubts (why a run is inconclusive), failures (what ends a recovery) or codes
     #[arg(default_value = "scenarios")]
     pub what: String,
 }
 
 /// What can be listed.
-pub const WHAT: [&str; 11] =
-    ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "doubts", "codes"];
+pub const WHAT: [&str; 12] =
+    ["scenarios", "systems", "faults", "probes", "recoveries", "methods", "workloads", "sabotages", "expectations", "doubts", "failures", "codes"];
 
 /// Runs the command.
 pub fn run(args: &ListArgs, out: &mut Out) -> Exit {
@@ -86,6 +87,7 @@ fn rows(what: &str, catalog: &Catalog) -> Option<Rows> {
             (&["id", "judged", "what must hold"], catalog.expectations.iter().map(row).collect())
         }
         "doubts" => (&["id", "what it means"], trust::DOUBTS.iter().map(|d| vec![json!(d.id), json!(d.summary)]).collect()),
+        "failures" => (&["id", "what it means"], FailureClass::ALL.iter().map(|c| vec![json!(c.word()), json!(c.meaning())]).collect()),
         "codes" => {
             let row = |c: &Code| vec![json!(c), json!(c.severity()), json!(c.title())];
             (&["code", "severity", "what"], Code::ALL.iter().map(row).collect())
@@ -102,4 +104,45 @@ fn scenarios(catalog: &Catalog) -> Vec<Vec<Value>> {
         scenario::read(&sources, id, catalog, &[], &mut diags).map(|s| vec![json!(s.name), json!(s.rows), json!(s.about)])
     };
     shipped::SCENARIOS.iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::explain;
+    use super::*;
+
+    #[test]
+    fn whatever_is_listed_can_be_explained() {
+        let catalog = catalog::catalog();
+        for what in WHAT {
+            let (_, rows) = rows(what, &catalog).unwrap_or_else(|| panic!("there is no list of {what}"));
+            assert!(!rows.is_empty(), "{what}");
+            for row in rows {
+                let name = cell(&row[0]);
+                assert!(!explain::pages_of(&name, &catalog).is_empty(), "{what}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_page() {
+        let page = include_str!("../../docs/DIAGNOSTICS.md");
+        for code in Code::ALL {
+            let severity = serde_json::to_value(code.severity()).unwrap();
+            let head = format!("### {code}\n\n**{}** ({})\n", code.title(), severity.as_str().unwrap());
+            assert!(page.contains(&head), "docs/DIAGNOSTICS.md lacks\n{head}");
+            assert!(page.contains(&format!("[{code}]: ")), "docs/DIAGNOSTICS.md has no example of {code}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_sabotage_names_can_be_explained() {
+        let catalog = catalog::catalog();
+        for s in &catalog.sabotages {
+            for name in s.caught_by {
+                let pages = explain::pages_of(name, &catalog).join("");
+                assert!(pages.contains(s.name), "{name} does not name {}", s.name);
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::verdict::seen::{Seen, SeenReader};
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -51,7 +52,7 @@ pub fn is_run(dir: &Path) -> bool {
     MARKS.iter().any(|name| dir.join(name).exists())
 }
 
-fn doing<T>(result: io::Result<T>, what: impl FnOnce() -> String) -> Result<T> {
+pub(super) fn doing<T>(result: io::Result<T>, what: impl FnOnce() -> String) -> Result<T> {
     result.map_err(|source| EvidenceError::Io { what: what(), source })
 }
 
@@ -121,7 +122,7 @@ fn check_order(record: &mut Record) {
     const LATE: u64 = 5_000_000_000;
     let mut latest = 0;
     for (i, e) in record.events.iter().enumerate() {
-        if e.t.0 + LATE < latest {
+        if e.t.0.saturating_add(LATE) < latest {
             record.unreadable.push(format!("events.jsonl line {}: its stamp lies {} ns before an earlier line's", i + 1, latest - e.t.0));
             return;
         }
@@ -132,30 +133,51 @@ fn check_order(record: &mut Record) {
 fn read_book(dir: &Path) -> Result<Option<crate::verdict::book::Book>> {
     let Some(input) = open(dir, "ledger.jsonl")? else { return Ok(None) };
     let mut reader = BookReader::default();
-    for line in input.lines() {
-        reader.take(&doing(line, || "read the ledger".into())?);
-    }
+    let read = each_line(input, |line| {
+        reader.take(line);
+        ControlFlow::Continue(())
+    });
+    doing(read.map_err(|(_, e)| e), || "read the ledger".into())?;
     Ok(Some(reader.finish()))
+}
+
+/// Longest line of a record. The longest that is written is the listing of an archive; a small file that unpacks to one
+/// line without an end is refused.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// Gives each line to `take`, without its line break, until that breaks off. An error comes with the line's number, from 1.
+fn each_line(mut input: impl BufRead, mut take: impl FnMut(&str) -> ControlFlow<()>) -> std::result::Result<(), (usize, io::Error)> {
+    let mut line = String::new();
+    for number in 1.. {
+        line.clear();
+        match (&mut input).take(LONGEST_LINE).read_line(&mut line) {
+            Ok(0) => break,
+            Ok(n) if n as u64 == LONGEST_LINE => return Err((number, io::Error::other(format!("a line of {LONGEST_LINE} bytes or more")))),
+            Ok(_) => {}
+            Err(e) => return Err((number, e)),
+        }
+        let text = line.strip_suffix('\n').unwrap_or(&line);
+        if take(text).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Reads a file of JSON lines; `false` if it is not there. The first line that cannot be read ends it.
 fn each<T: DeserializeOwned>(dir: &Path, name: &str, bad: &mut Vec<String>, mut take: impl FnMut(T)) -> Result<bool> {
     let Some(input) = open(dir, name)? else { return Ok(false) };
-    for (i, line) in input.lines().enumerate() {
-        let line = match line {
-            Ok(line) => line,
-            Err(e) => {
-                bad.push(format!("{name} line {}: {e}", i + 1));
-                return Ok(true);
-            }
-        };
-        match serde_json::from_str(&line) {
+    let (mut number, mut malformed) = (0, None);
+    let read = each_line(input, |line| {
+        number += 1;
+        match serde_json::from_str(line) {
             Ok(value) => take(value),
-            Err(e) => {
-                bad.push(format!("{name} line {}: {e}", i + 1));
-                return Ok(true);
-            }
+            Err(e) => malformed = Some((number, e.into())),
         }
+        if malformed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if let Some((number, e)) = read.err().or(malformed) {
+        bad.push(format!("{name} line {number}: {e}"));
     }
     Ok(true)
 }

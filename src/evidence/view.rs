@@ -4,7 +4,7 @@
 use crate::model::event::{Event, Role};
 use crate::model::plan::Plan;
 use crate::model::time::Wall;
-use crate::verdict::{Record, Verdict};
+use crate::verdict::{Outcome, Record, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,9 +22,10 @@ pub struct RunView {
     pub run: String,
     /// When it began, RFC 3339 in UTC; a label.
     pub began: String,
-    /// `design`: a drill on a system that passmuster made. `operation`: a named subject.
+    /// `design`: a drill on a system that passmuster made. `operation`: a named subject. `nothing`: the harness broke, or the
+    /// run ended before its disaster without a finding.
     pub evidence_of: String,
-    /// Verification level that the run reached.
+    /// Verification level that the run reached; `none`: nothing of a backup was even listed.
     pub level: String,
     /// What it set out to do.
     pub plan: Option<Plan>,
@@ -83,7 +84,7 @@ pub fn view(record: &Record, verdict: Verdict) -> RunView {
         tool: Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
         run,
         began: began.rfc3339(),
-        evidence_of: "design".into(),
+        evidence_of: evidence_of(&verdict).into(),
         level: level(record, &verdict).into(),
         plan: record.plan.clone(),
         target: record.target().cloned(),
@@ -92,7 +93,17 @@ pub fn view(record: &Record, verdict: Verdict) -> RunView {
     }
 }
 
-/// `listed` < `checksummed` < `restored` < `started` < `queried` < `ledger-exact`: the highest that was reached.
+/// A run whose harness broke shows nothing, and one without a disaster only what failed before it.
+fn evidence_of(verdict: &Verdict) -> &'static str {
+    match verdict.outcome {
+        Outcome::Error => "nothing",
+        Outcome::Fail => "design",
+        _ if verdict.times.fault.is_none() => "nothing",
+        _ => "design",
+    }
+}
+
+/// `listed` < `checksummed` < `restored` < `started` < `queried` < `ledger-exact`: the highest that was reached; `none` below.
 fn level(record: &Record, verdict: &Verdict) -> &'static str {
     use crate::model::event::Moment;
     if !record.instances(Role::Recovered).is_empty() {
@@ -101,7 +112,12 @@ fn level(record: &Record, verdict: &Verdict) -> &'static str {
         }
         return if record.moment(Moment::Read).is_some() { "queried" } else { "started" };
     }
-    if record.moment(Moment::Bytes).is_some() { "restored" } else { "listed" }
+    let listed = || record.events.iter().any(|e| matches!(e.event, Event::ArchiveListed { .. }));
+    match record.moment(Moment::Bytes) {
+        Some(_) => "restored",
+        None if listed() => "listed",
+        None => "none",
+    }
 }
 
 impl RunView {
@@ -109,5 +125,39 @@ impl RunView {
     pub fn to_json(&self) -> String {
         // Plain structs of numbers, strings and maps with text keys always encode.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::{Moment, Stamped};
+    use crate::model::time::Stamp;
+    use crate::verdict::judge;
+
+    fn of(events: Vec<Event>) -> RunView {
+        let events = events.into_iter().enumerate().map(|(t, event)| Stamped { t: Stamp(t as u64), event }).collect();
+        let record = Record { events, ..Record::default() };
+        let verdict = judge(&record);
+        view(&record, verdict)
+    }
+
+    fn moment(moment: Moment) -> Event {
+        Event::Moment { moment, step: None, proof: String::new() }
+    }
+
+    #[test]
+    fn a_run_that_broke_before_its_disaster_is_evidence_of_nothing() {
+        let v = of(vec![Event::Broke { message: "no server".into(), hint: None }, Event::RunEnded { status: "aborted".into(), peak_rss: None }]);
+        assert_eq!((v.evidence_of.as_str(), v.level.as_str()), ("nothing", "none"));
+        assert_eq!(v.verdict.not_proven, Vec::<String>::new(), "what claims nothing needs no limits");
+    }
+
+    #[test]
+    fn the_level_is_the_highest_that_was_reached() {
+        let listed = || Event::ArchiveListed { files: Vec::new() };
+        assert_eq!(of(vec![moment(Moment::Fault)]).level, "none");
+        assert_eq!(of(vec![moment(Moment::Fault), listed()]).level, "listed");
+        assert_eq!(of(vec![moment(Moment::Fault), listed(), moment(Moment::Bytes)]).level, "restored");
     }
 }

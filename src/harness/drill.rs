@@ -118,6 +118,7 @@ impl Drill {
             loses_instance: self.plan.steps.iter().any(|s| s.name == "instance-lost"),
             seed: self.plan.seed,
             ledger,
+            load: Some(&self.load),
         }
     }
 

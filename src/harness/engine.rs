@@ -68,19 +68,28 @@ const STEADY_EVERY: Duration = Duration::from_millis(50);
 /// How long an endpoint may still lead elsewhere after it was re-pointed.
 const ENDPOINT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Runs a drill. An `Err` means that not even a record could be begun.
+/// How long the recovered server may take until the first read and the first write where the clients connect.
+const FIRST_LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait for one answer there.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Runs a drill. An `Err` means that there is no record to judge: it could not be begun, or not be written.
 pub async fn run(order: Order) -> Outcome<Ended> {
     std::fs::create_dir_all(&order.out).doing(|| format!("create {}", order.out.display()))?;
     let recorder = Recorder::start(&order.out.join("events.jsonl"), order.observer.clone())?;
     recorder.emit_at(Stamp(0), Event::RunBegan { run: order.plan.run.clone(), wall: Wall::now() });
-    let json = serde_json::to_string_pretty(&order.plan).map_err(|e| Error::Other(e.to_string()))?;
-    std::fs::write(order.out.join("plan.json"), json + "\n").doing(|| "write the plan".into())?;
-    let opened = Lab::open(order.provider, &order.plan.run, recorder.clone(), order.options.clone());
-    let lab = match opened {
-        Ok(lab) => Arc::new(lab),
+    // Secrets are known before anything of the scenario is written down.
+    let sealing = sealing(&order.scenario.backup.params, &recorder);
+    write_plan(&order, &recorder)?;
+    let opened = match sealing {
+        Ok(sealing) => Lab::open(order.provider, &order.plan.run, recorder.clone(), order.options.clone()).map(|lab| (Arc::new(lab), sealing)),
+        Err(e) => Err(e),
+    };
+    let (lab, sealing) = match opened {
+        Ok(opened) => opened,
         Err(e) => {
             broke(&recorder, &e);
-            return Ok(end(&recorder, "aborted", Vec::new()));
+            return end(&recorder, "aborted", Vec::new());
         }
     };
     let beat = heartbeat(&recorder);
@@ -92,7 +101,9 @@ pub async fn run(order: Order) -> Outcome<Ended> {
             recorder.emit(Event::Interrupted);
             "interrupted"
         }
-        result = body(&order, &lab, &recorder) => match result {
+        // What is not recorded cannot be judged: there is nothing to go on for.
+        _ = recorder.incomplete() => "aborted",
+        result = body(&order, &lab, &recorder, sealing) => match result {
             Ok(()) => "completed",
             Err(Error::Reported) => "completed",
             Err(Error::Failed { class, detail }) => {
@@ -109,8 +120,26 @@ pub async fn run(order: Order) -> Outcome<Ended> {
     recorder.phase("clean up");
     keep_logs(&lab, &order.out, &recorder);
     let left = lab.close().await;
+    // The clean-up may have freed the space for the end of the record.
+    let status = if say_what_is_lost(&recorder) && status != "interrupted" { "aborted" } else { status };
     recorder.emit(Event::CleanedUp { left: left.clone() });
-    Ok(end(&recorder, status, left))
+    end(&recorder, status, left)
+}
+
+/// Writes down what the run sets out to do, without secrets.
+fn write_plan(order: &Order, recorder: &Recorder) -> Outcome<()> {
+    let mut plan = serde_json::to_value(&order.plan).map_err(|e| Error::Other(e.to_string()))?;
+    recorder.mask(&mut plan);
+    let json = serde_json::to_string_pretty(&plan).map_err(|e| Error::Other(e.to_string()))?;
+    std::fs::write(order.out.join("plan.json"), json + "\n").doing(|| "write the plan".into())
+}
+
+/// An event that could not be kept makes the run an error, whatever else was seen. Whether there was one.
+fn say_what_is_lost(recorder: &Recorder) -> bool {
+    let Some(e) = recorder.trouble() else { return false };
+    recorder.go_on();
+    broke(recorder, &e);
+    true
 }
 
 async fn cancelled(cancel: &mut watch::Receiver<bool>) {
@@ -124,10 +153,10 @@ fn broke(recorder: &Recorder, e: &Error) {
     recorder.emit(Event::Broke { message: e.to_string(), hint: e.hint() });
 }
 
-fn end(recorder: &Recorder, status: &str, left: Vec<String>) -> Ended {
+fn end(recorder: &Recorder, status: &str, left: Vec<String>) -> Outcome<Ended> {
     recorder.emit(Event::RunEnded { status: status.into(), peak_rss: peak_rss() });
-    let _ = recorder.sync();
-    Ended { status: status.into(), left }
+    recorder.sync()?;
+    Ok(Ended { status: status.into(), left })
 }
 
 /// Largest resident memory so far, in bytes, from `VmHWM`.
@@ -152,8 +181,9 @@ fn keep_logs(lab: &Lab, out: &Path, recorder: &Recorder) {
     }
 }
 
-async fn body(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outcome<()> {
-    let mut drill = set_up(order, lab, recorder).await?;
+async fn body(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>, sealing: Sealing) -> Outcome<()> {
+    one_database(&order.scenario)?;
+    let mut drill = set_up(order, lab, recorder, sealing).await?;
     steady(&drill, Moment::Steady, None).await?;
     drill.sabotage(Point::BeforeBackup).await?;
     back_up(&mut drill).await?;
@@ -184,6 +214,31 @@ async fn body(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outcom
     after(drill).await
 }
 
+/// Refuses a scenario whose steps name a database that is not started: only the one that is backed up is, and a step on another
+/// must not silently happen to it.
+fn one_database(scenario: &Scenario) -> Outcome<()> {
+    let backed_up = &scenario.backup.of;
+    for (i, step) in scenario.steps.iter().enumerate() {
+        if let Action::Fault { on, .. } | Action::Recover { on, .. } = &step.action
+            && on != backed_up
+        {
+            return Err(Error::Unsupported {
+                what: format!("step {} acts on `{on}`, and a drill works on the database that it backs up, `{backed_up}`", i + 1),
+                hint: format!("write `on: {backed_up}`, or a scenario of its own for `{on}`"),
+            });
+        }
+    }
+    let others: Vec<&str> =
+        scenario.systems.iter().filter(|(name, s)| s.kind == "postgres" && *name != backed_up).map(|(name, _)| name.as_str()).collect();
+    match others.first() {
+        None => Ok(()),
+        Some(other) => Err(Error::Unsupported {
+            what: format!("the scenario has a second database, `{other}`, and a drill starts the one that it backs up, `{backed_up}`"),
+            hint: format!("take `{other}` out, or write a scenario of its own for it"),
+        }),
+    }
+}
+
 /// Turns a failure into an event; what follows it is not run.
 fn report<T>(recorder: &Recorder, done: Outcome<T>, step: Option<usize>, role: Option<Role>) -> Outcome<T> {
     done.map_err(|e| match e {
@@ -195,7 +250,7 @@ fn report<T>(recorder: &Recorder, done: Outcome<T>, step: Option<usize>, role: O
     })
 }
 
-async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outcome<Drill> {
+async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>, sealing: Sealing) -> Outcome<Drill> {
     let scenario = &order.scenario;
     let plan = &order.plan;
     let saboteur = order.sabotage.clone().map_or_else(Saboteur::none, Saboteur::of);
@@ -203,8 +258,11 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
     let store_decl = scenario.systems.get(&scenario.backup.to).ok_or_else(|| Error::Other("the scenario has no store".into()))?;
     let store = S3System::start(lab, &scenario.backup.to, &store_decl.params).await?;
     let (objects, backups) = (store.bucket("objects"), store.bucket("backups"));
-    objects.create().await?;
-    backups.create().await?;
+    for bucket in [&objects, &backups] {
+        bucket.create().await?;
+        store.prepare(bucket).await?;
+    }
+    store.announce(&scenario.backup.to, recorder);
     if store.profile == "embedded" {
         recorder.emit(Event::Knob {
             name: "embedded store".into(),
@@ -227,20 +285,12 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
     let mut settings = vec![
         ("archive_mode", "on".to_string()),
         ("archive_command", ArchiveSpool::command(&node)),
-        ("archive_timeout", format!("{}s", cluster.archive_timeout.as_secs().max(1))),
+        ("archive_timeout", cluster.archive_timeout_setting()),
     ];
     settings.extend(saboteur.origin_settings(recorder));
     let configuration = origin.configuration(&cluster, &settings);
     origin.start(&configuration, false).await?;
-    let sealing = sealing(&scenario.backup.params, recorder)?;
-    let vault = Vault {
-        bucket: backups,
-        prefix: origin.system_identifier.clone(),
-        opening: sealing.key.clone(),
-        sealing,
-        recorder: recorder.clone(),
-        saboteur: saboteur.clone(),
-    };
+    let vault = Vault::new(backups, &origin.system_identifier, sealing, recorder.clone(), saboteur.clone(), lab.blocking.clone());
     let spool = ArchiveSpool::open(&node, vault.clone(), origin.name.clone())?;
     let stage = Stage {
         lab,
@@ -254,6 +304,7 @@ async fn set_up(order: &Order, lab: &Arc<Lab>, recorder: &Arc<Recorder>) -> Outc
         loses_instance: false,
         seed: plan.seed,
         ledger: &order.out,
+        load: None,
     };
     saboteur.at(Point::Started, &stage).await?;
     recorder.phase("load the base data");
@@ -403,7 +454,7 @@ async fn inject(drill: &mut Drill, step: usize, kind: &str, params: &Params) -> 
     drill.sabotage(Point::Faulted).await
 }
 
-/// The oracle's fence (MEASUREMENT.md, "Point-in-time exactness"): drained, marker, target, marker, resumed.
+/// The oracle's fence (docs/FIGURES.md, "exact"): drained, marker, target, marker, resumed.
 async fn put_fence(drill: &mut Drill) -> Outcome<()> {
     drill.knob("oracle", "the target comes from a fence that the drill put before the damage; no operator has that");
     drill.load.pause().await;
@@ -498,60 +549,97 @@ async fn recover(drill: &mut Drill, step: usize, kind: &str, target: Option<&cra
 
 /// The first successful read where the clients connect, and who answered it.
 async fn first_read(drill: &Drill, step: usize, expected: &str) -> Outcome<()> {
-    let login = &drill.origin.login;
     let begun = drill.recorder.now();
-    poll("the first read after the recovery", Duration::from_secs(60), Duration::from_millis(5), || async {
+    let read = poll("the first read after the recovery", FIRST_LIMIT, Duration::from_millis(5), || async {
         let _work = drill.recorder.work(Actor::Server, "first read");
-        let Ok(client) = postgres::connect(drill.endpoint.address, login).await else { return elsewhere(drill, begun, "nobody") };
-        let sql = "SELECT current_setting('cluster_name'), pg_is_in_recovery(), (SELECT count(*) FROM presence)";
-        let Ok(row) = client.query_one(sql, &[]).await else { return elsewhere(drill, begun, "a server that cannot be read") };
-        let (who, in_recovery): (String, bool) = (row.get(0), row.get(1));
-        let at = drill.recorder.emit(Event::EndpointAnswered { instance: who.clone(), in_recovery });
+        let Ok(Some((client, who, in_recovery))) = tokio::time::timeout(ANSWER, who_answers(drill)).await else {
+            return elsewhere(drill, begun, None).await;
+        };
+        drill.recorder.emit(Event::EndpointAnswered { instance: who.clone(), in_recovery });
         if who != expected {
-            return elsewhere(drill, begun, &who);
+            return elsewhere(drill, begun, Some(&who)).await;
         }
-        drill.recorder.emit_at(
-            at,
-            Event::Moment {
-                moment: Moment::Read,
-                step: Some(step),
-                proof: format!("{} rows of the presence table were counted", row.get::<_, i64>(2)),
-            },
-        );
-        Ok(Some(()))
-    })
-    .await
+        match client.query_one("SELECT count(*) FROM presence", &[]).await {
+            Ok(row) => {
+                let proof = format!("{} rows of the presence table were counted", row.get::<_, i64>(0));
+                drill.recorder.moment(Moment::Read, Some(step), proof);
+                Ok(Some(()))
+            }
+            Err(_) if drill.recorder.now().since(begun) < ENDPOINT_LIMIT => Ok(None),
+            Err(e) => {
+                let words = e.as_db_error().map_or_else(|| e.to_string(), |d| d.message().to_string());
+                Err(Error::failed(FailureClass::ServerRefused, format!("the recovered server answers, and cannot be read: {words}")))
+            }
+        }
+    });
+    failing_as(read.await, FailureClass::OverTime, "the recovered server answered no read where the clients connect")
 }
 
-fn elsewhere(drill: &Drill, begun: Stamp, who: &str) -> Outcome<Option<()>> {
+/// A time limit that is over is a result of the drill.
+fn failing_as<T>(waited: Outcome<T>, class: FailureClass, what: &str) -> Outcome<T> {
+    waited.map_err(|e| match e {
+        Error::Timeout { after, .. } => Error::failed(class, format!("{what} within {}", human_duration(after))),
+        other => other,
+    })
+}
+
+/// Who answers where the clients connect, and whether it is in recovery; `None`: nobody.
+async fn who_answers(drill: &Drill) -> Option<(tokio_postgres::Client, String, bool)> {
+    let client = postgres::connect(drill.endpoint.address, &drill.origin.login).await.ok()?;
+    let row = client.query_one("SELECT current_setting('cluster_name'), pg_is_in_recovery()", &[]).await.ok()?;
+    Some((client, row.get(0), row.get(1)))
+}
+
+/// Another (`None`: nobody) answers where the clients connect: the endpoint's fault, unless the recovered server has ended.
+async fn elsewhere(drill: &Drill, begun: Stamp, who: Option<&str>) -> Outcome<Option<()>> {
     if drill.recorder.now().since(begun) < ENDPOINT_LIMIT {
         return Ok(None);
     }
-    let detail = format!("{} after the recovery, {who} answers where the clients connect", human_duration(ENDPOINT_LIMIT));
+    if who.is_none()
+        && let Some(recovered) = &drill.recovered
+        && let Some(how) = recovered.instance.node.server_exited().await?
+    {
+        return Err(recovered.instance.refusal(&how));
+    }
+    let detail = format!("{} after the recovery, {} answers where the clients connect", human_duration(ENDPOINT_LIMIT), who.unwrap_or("nobody"));
     Err(Error::failed(FailureClass::EndpointNotMoved, detail))
 }
 
-/// The first acknowledged write where the clients connect that a second connection reads back.
+/// The first acknowledged write where the clients connect that a second connection reads back. A server that takes none is a
+/// result of the drill.
 async fn first_write(drill: &Drill, step: usize) -> Outcome<()> {
-    let login = &drill.origin.login;
-    poll("the first write after the recovery", Duration::from_secs(60), Duration::from_millis(5), || async {
+    let why = std::sync::Mutex::new(String::from("no answer"));
+    let written = poll("the first write after the recovery", FIRST_LIMIT, Duration::from_millis(5), || async {
         let _work = drill.recorder.work(Actor::Server, "first write and its read-back");
-        let Some((client, seq)) = drill.load.single().await? else { return Ok(None) };
-        let Ok(second) = postgres::connect(drill.endpoint.address, login).await else { return Ok(None) };
-        let (c, n) = (client as i32, seq as i64);
-        match second.query_opt("SELECT 1 FROM presence WHERE c = $1 AND n = $2", &[&c, &n]).await {
-            Ok(Some(_)) => {
-                drill.recorder.moment(
-                    Moment::Write,
-                    Some(step),
-                    format!("operation {client}.{seq} was acknowledged, and a second connection read it"),
-                );
+        let tell = |reason: String| *why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = reason;
+        let (client, seq) = match drill.load.single().await? {
+            Ok(operation) => operation,
+            Err(reason) => {
+                tell(if reason.len() == 5 { format!("SQLSTATE {reason}") } else { reason });
+                return Ok(None);
+            }
+        };
+        match tokio::time::timeout(ANSWER, read_by_another(drill, client, seq)).await {
+            Ok(true) => {
+                let proof = format!("operation {client}.{seq} was acknowledged, and a second connection read it");
+                drill.recorder.moment(Moment::Write, Some(step), proof);
                 Ok(Some(()))
             }
-            _ => Ok(None),
+            _ => {
+                tell(format!("operation {client}.{seq} was acknowledged, and a second connection did not read it"));
+                Ok(None)
+            }
         }
-    })
-    .await
+    });
+    let written = written.await;
+    let why = why.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    failing_as(written, FailureClass::NotWritable, &format!("the recovered server answers where the clients connect, and took no write ({why})"))
+}
+
+async fn read_by_another(drill: &Drill, client: u32, seq: u64) -> bool {
+    let Ok(second) = postgres::connect(drill.endpoint.address, &drill.origin.login).await else { return false };
+    let (c, n) = (client as i32, seq as i64);
+    matches!(second.query_opt("SELECT 1 FROM presence WHERE c = $1 AND n = $2", &[&c, &n]).await, Ok(Some(_)))
 }
 
 async fn read_back(drill: &Drill, step: usize, instance: &str) -> Outcome<()> {
@@ -592,7 +680,13 @@ async fn protect(drill: &Drill) -> Outcome<()> {
     drill.recorder.phase("protect the recovered server");
     let note = basebackup_wal::take(&recovered.instance, &drill.vault, "0002", drill.cluster.segment).await?;
     announce(drill, &note).await?;
-    drill.recorder.moment(Moment::Protected, Some(recovered.step), "the store acknowledged the recovered server's own base backup");
+    // A backup that does not open protects from nothing.
+    if !inspect(drill, &note.object).await? {
+        let detail = format!("the recovered server's own base backup, {}, does not open as it was stored", note.object);
+        return Err(Error::failed(FailureClass::BackupFailed, detail));
+    }
+    let proof = "the store acknowledged the recovered server's own base backup, which opens with the key to its end";
+    drill.recorder.moment(Moment::Protected, Some(recovered.step), proof);
     Ok(())
 }
 
@@ -652,22 +746,24 @@ async fn commit_order(drill: &Drill) -> Outcome<()> {
     std::fs::write(&path, text).doing(|| format!("write {}", path.display()))
 }
 
-/// Looks at the first stored bytes of every object, by what they are encrypted, and opens the small ones with the key.
+/// Looks at every object of the backups: by what it is encrypted, and whether it opens with the key. After the verification, so
+/// that it is not in the recovery time.
 async fn inspect_objects(drill: &Drill) -> Outcome<()> {
-    /// Larger ones are opened by the restores.
-    const SMALL: u64 = 1 << 20;
     drill.recorder.phase("inspect what is stored");
     for kind in ["base", "wal"] {
         for listed in drill.vault.list(kind).await? {
-            let head = drill.vault.bucket.head_bytes(&listed.key, 64).await?;
-            let opened = match listed.bytes <= SMALL {
-                true => Some(drill.vault.check(&listed.key).await.is_ok()),
-                false => None,
-            };
-            drill.recorder.emit(Event::ObjectInspected { key: listed.key, cipher: cipher_of(&head).into(), opened });
+            inspect(drill, &listed.key).await?;
         }
     }
     Ok(())
+}
+
+/// Looks at one object; whether it opens with the key and is what was stored.
+async fn inspect(drill: &Drill, key: &str) -> Outcome<bool> {
+    let head = drill.vault.bucket.head_bytes(key, 64).await?;
+    let opened = drill.vault.opens(key).await?;
+    drill.recorder.emit(Event::ObjectInspected { key: key.into(), cipher: cipher_of(&head).into(), opened: Some(opened) });
+    Ok(opened)
 }
 
 /// The same archive without a target: must show what the target cut off.
@@ -703,4 +799,36 @@ async fn control_restore(drill: &Drill) -> Outcome<()> {
     readback::read_all("control", &instance.id(), &mut client, None, &path, &drill.recorder).await?;
     drop(client);
     instance.node.release().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::diag::Diagnostics;
+    use crate::model::source::Sources;
+
+    fn crash() -> Scenario {
+        let (mut sources, mut diags) = (Sources::default(), Diagnostics::default());
+        let id = sources.add("postgres-crash.yaml", include_str!("../../scenarios/postgres-crash.yaml"));
+        crate::model::scenario::read(&sources, id, &super::super::catalog(), &[], &mut diags).unwrap()
+    }
+
+    #[test]
+    fn a_step_on_another_database_is_refused_and_not_done_to_the_one_there_is() {
+        let scenario = crash();
+        one_database(&scenario).unwrap();
+        let mut with_two = scenario.clone();
+        with_two.systems.insert("db2".into(), scenario.systems["db"].clone());
+        let refused = |s: &Scenario| one_database(s).unwrap_err();
+        assert!(refused(&with_two).to_string().contains("second database, `db2`"));
+        for step in [0, 2] {
+            let mut elsewhere = with_two.clone();
+            match &mut elsewhere.steps[step].action {
+                Action::Fault { on, .. } | Action::Recover { on, .. } => *on = "db2".into(),
+                Action::Detect { .. } => panic!(),
+            }
+            let e = refused(&elsewhere);
+            assert!(e.to_string().contains(&format!("step {} acts on `db2`", step + 1)) && e.hint().unwrap().contains("on: db"), "{e}");
+        }
+    }
 }

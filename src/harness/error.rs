@@ -24,6 +24,14 @@ pub enum Error {
         /// The command that adds it.
         hint: String,
     },
+    /// The scenario asks for what this version does not do.
+    #[error("{what}")]
+    Unsupported {
+        /// What.
+        what: String,
+        /// What to write instead.
+        hint: String,
+    },
     /// A server that does not start for a reason that says nothing about the recovery: the machine, or a setting of the file.
     #[error("{what}")]
     Server {
@@ -121,10 +129,10 @@ impl Error {
     /// The advice that goes with it, apart from the message.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Missing { hint, .. } | Error::Server { hint, .. } => Some(hint.clone()),
+            Error::Missing { hint, .. } | Error::Server { hint, .. } | Error::Unsupported { hint, .. } => Some(hint.clone()),
             Error::Failed { class, .. } => Some(class.advice().to_string()),
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("free space, or choose another place with `--scratch DIR`".into())
+                Some("free space, or choose another place: `--scratch DIR` for the lab, `--out DIR` for the evidence".into())
             }
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("check the owner and mode of the path, and of every directory above it".into())

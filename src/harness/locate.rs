@@ -227,16 +227,21 @@ pub fn before(map: &WalMap, end: Lsn) -> WalMap {
     WalMap { images, ..map.clone() }
 }
 
-/// Names of an archive's files by timeline that no instance of the run has made.
+/// The timeline that a file of an archive belongs to; `None` for what is no file of an archive.
+fn timeline_of(name: &str, segment: u64) -> Option<u32> {
+    WalFile::parse(name, segment)?;
+    u32::from_str_radix(name.get(..8)?, 16).ok()
+}
+
+/// Every timeline that the names of an archive's files belong to.
+pub fn timelines(names: &BTreeMap<String, u64>, segment: u64) -> BTreeSet<u32> {
+    names.keys().filter_map(|n| timeline_of(n, segment)).collect()
+}
+
+/// Names of an archive's files that are of a later timeline than the base backup's: no instance of the run has made one before
+/// its recovery.
 pub fn foreign_timelines(names: &BTreeMap<String, u64>, own: u32, segment: u64) -> Vec<String> {
-    names
-        .keys()
-        .filter(|n| match WalFile::parse(n, segment) {
-            Some(WalFile::Segment(t, _) | WalFile::Partial(t, _) | WalFile::History(t)) => t > own,
-            _ => false,
-        })
-        .cloned()
-        .collect()
+    names.keys().filter(|n| timeline_of(n, segment).is_some_and(|t| t > own)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -303,6 +308,23 @@ mod tests {
         assert_eq!(first_gap(all().take(2), 1, Lsn(2 * seg + 40), seg), None);
         assert_eq!(first_gap(all(), 1, Lsn(seg), seg), Some(name(1)));
         assert_eq!(first_gap(std::iter::empty(), 1, Lsn(seg), seg), Some(name(1)));
+    }
+
+    #[test]
+    fn a_stray_timeline_shows_by_any_of_its_files() {
+        let seg = 1 << 20;
+        let of = |names: &[&str]| {
+            let names: BTreeMap<String, u64> = names.iter().map(|n| (n.to_string(), 1)).collect();
+            (timelines(&names, seg).into_iter().collect::<Vec<_>>(), foreign_timelines(&names, 1, seg))
+        };
+        let own = ["000000010000000000000002", "000000010000000000000002.00000028.backup", "000000010000000000000003.partial"];
+        assert_eq!(of(&own), (vec![1], vec![]));
+        for stray in ["00000002.history", "000000020000000000000001", "000000020000000000000003.partial", "000000030000000000000002.00000028.backup"]
+        {
+            let timeline = u32::from_str_radix(&stray[..8], 16).unwrap();
+            assert_eq!(of(&[own[0], stray, "notes.txt"]), (vec![1, timeline], vec![stray.to_string()]), "{stray}");
+        }
+        assert_eq!(of(&[]), (vec![], vec![]));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! raw record of a run. It never judges.
 
 pub mod backup;
+pub mod blocking;
 pub mod drill;
 pub mod endpoint;
 pub mod engine;

@@ -1,4 +1,4 @@
-//! Reading everything back after a recovery, into a file of the evidence. Nothing is compared here: that is the
+//! Reading everything back after a recovery, into a file of the evidence: what is there, and that it was looked for. Nothing is compared here: that is the
 //! verdict's, and pure.
 
 use super::error::{Doing, Error, Outcome};
@@ -165,6 +165,8 @@ const PARALLEL: usize = 4;
 
 async fn read_objects(bucket: &Bucket, file: &mut ReadbackFile) -> Outcome<()> {
     let listed = bucket.list("").await?;
+    // Written also where there is none: nothing there is another finding than nobody looked.
+    file.line(&ReadLine::Objects { listed: listed.len() as u64 })?;
     let mut reads = futures_util::stream::iter(listed)
         .map(|l| async move {
             let sha = bucket.read(&l.key).await.map(|content| short_sha(&content));

@@ -187,6 +187,13 @@ impl Bucket {
         }
     }
 
+    /// Whether the store says that it keeps versions in this bucket.
+    pub async fn keeps_versions(&self) -> Stored<bool> {
+        use aws_sdk_s3::types::BucketVersioningStatus;
+        let out = self.client.get_bucket_versioning().bucket(&self.name).send().await.map_err(explain("ask for versions of", self.name.clone()))?;
+        Ok(out.status() == Some(&BucketVersioningStatus::Enabled))
+    }
+
     /// Stores an object in one request. Returns its version id, if the store has versions.
     pub async fn put(&self, key: &str, body: Bytes, only_new: bool) -> Stored<Option<String>> {
         let mut request = self.client.put_object().bucket(&self.name).key(key).body(ByteStream::from(body));

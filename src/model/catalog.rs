@@ -118,6 +118,17 @@ pub struct SabotageSpec {
     pub differs_by_lab: bool,
 }
 
+/// What a scenario must have for an expectation to be judged at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing special.
+    Nothing,
+    /// One of these recoveries.
+    Recovery(&'static [&'static str]),
+    /// A backup that is stored encrypted.
+    Encryption,
+}
+
 /// Something that the verdict judges.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectationSpec {
@@ -127,6 +138,8 @@ pub struct ExpectationSpec {
     pub summary: &'static str,
     /// Judged in every run to which it applies; otherwise only if a scenario lists it.
     pub always: bool,
+    /// What it applies to.
+    pub needs: Needs,
 }
 
 /// All that can be named.

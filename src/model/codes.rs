@@ -99,14 +99,15 @@ codes! {
     UnknownExpectation = "PM0208" Error "unknown expectation";
     /// A step is exactly one of `fault`, `detect` or `recover`.
     BadStep = "PM0209" Error "step is not one action";
-    /// The order of the steps cannot be run: a recovery needs a fault before it, and a target that is
-    /// found relative to a fault needs that fault.
+    /// The order of the steps cannot be run: a recovery needs a fault before it, a target that is found relative to a
+    /// fault needs that fault, one that is found from an alert needs its detection. A drill ends with its one recovery:
+    /// nothing after it would be judged.
     BadOrder = "PM0210" Error "steps in an impossible order";
-    /// A target taken from the time of an alert lies after the damage unless a margin is given.
+    /// A target taken from the time of an alert lies after the damage unless a margin above zero is given.
     NoMargin = "PM0211" Error "an alert-based target needs a margin";
     /// The system is of another kind than what the step needs.
     WrongSystemKind = "PM0212" Error "system of the wrong kind";
-    /// The row is not one of REQUIREMENTS.md's (`S1-1` … `S5-13`).
+    /// The row is not one of the requirement rows (`S1-1` … `S5-13`). `rows` is a label; it can be left out.
     UnknownRow = "PM0213" Error "unknown requirement row";
     /// `--set` is `key=value`, and names a setting by its path (`systems.db.postgres.data`), or by the end of it where only
     /// one setting ends so (`data`). Settings that the file leaves at their default can be named, too.
@@ -114,6 +115,12 @@ codes! {
     /// No scenario is called so, neither a shipped one nor one below `scenarios/`. `passmuster list scenarios` names
     /// the shipped ones; a file is given by its path.
     UnknownScenario = "PM0215" Error "unknown scenario";
+    /// A drill runs one database, the one that the backup is of, and one store, the one that it goes to. Another system
+    /// would be read and never started, so that no fault on it happens and no promise about it is kept.
+    UnusedSystem = "PM0216" Error "system that the drill would not run";
+    /// An expectation, an objective or a setting about which nothing in this scenario can say anything. It would be
+    /// passed over without a word, and whoever wrote it would take it for proven.
+    NotApplicable = "PM0217" Error "does not apply to this scenario";
 
     /// The objective is below what the method can reach in the worst case, by arithmetic alone. After the loss of an
     /// instance, a recovery from the archive can lose what was written since the last segment left it: `archive_timeout`,

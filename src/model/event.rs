@@ -19,7 +19,7 @@ pub struct Stamped {
     pub event: Event,
 }
 
-/// The moments that MEASUREMENT.md names; each is measured once per step of the plan.
+/// The moments that docs/FIGURES.md names; each is measured once per step of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {
@@ -115,11 +115,13 @@ pub enum FailureClass {
     BackupFailed,
     /// The steady state was never seen, so there was nothing to disturb.
     NotSteady,
+    /// The recovered server answers reads where the clients connect, and takes no write.
+    NotWritable,
 }
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [FailureClass; 18] = [
+    pub const ALL: [FailureClass; 19] = [
         FailureClass::DamageNotFound,
         FailureClass::ArchiveGap,
         FailureClass::TargetNotReached,
@@ -138,6 +140,7 @@ impl FailureClass {
         FailureClass::EndpointNotMoved,
         FailureClass::BackupFailed,
         FailureClass::NotSteady,
+        FailureClass::NotWritable,
     ];
 
     /// The stable word.
@@ -161,6 +164,32 @@ impl FailureClass {
             FailureClass::EndpointNotMoved => "endpoint-not-moved",
             FailureClass::BackupFailed => "backup-failed",
             FailureClass::NotSteady => "not-steady",
+            FailureClass::NotWritable => "not-writable",
+        }
+    }
+
+    /// What it means, one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            FailureClass::DamageNotFound => "No commit in the archive drops the table, or the table was not in the database when it was backed up",
+            FailureClass::ArchiveGap => "A segment that is needed is not in the archive",
+            FailureClass::TargetNotReached => "The server ended recovery before the target",
+            FailureClass::TargetBeforeBackup => "The target is earlier than the end of the base backup",
+            FailureClass::ObjectCorrupt => "A stored object is not what was stored",
+            FailureClass::WrongKey => "A stored object does not open with the key",
+            FailureClass::BackupIncomplete => "The base backup lacks a file, or a file that is not a relation's differs from the backup's manifest",
+            FailureClass::PageCorrupt => "A page of the base backup is damaged, and nothing in the log before the target replaces it",
+            FailureClass::WrongCluster => "The base backup or the log is of another cluster",
+            FailureClass::ServerRefused => "The server refused to start or to recover, in other words, which are quoted",
+            FailureClass::PausedAtTarget => "The server answers reads, is paused at its target and never left recovery",
+            FailureClass::OverTime => "The time limit of the step was over: the recovery time is right-censored",
+            FailureClass::StoreUnavailable => "The store did not answer, or refused",
+            FailureClass::NoBackup => "There is no base backup, or an object that was listed is not there",
+            FailureClass::NotDetected => "The detection did not fire, or there was none to take the time from",
+            FailureClass::EndpointNotMoved => "After the recovery something else answers where the clients connect",
+            FailureClass::BackupFailed => "A base backup could not be taken",
+            FailureClass::NotSteady => "The steady state did not hold in time, so there was nothing to disturb",
+            FailureClass::NotWritable => "The recovered server answers reads where the clients connect, and takes no write",
         }
     }
 
@@ -187,6 +216,9 @@ impl FailureClass {
             FailureClass::EndpointNotMoved => "re-point the endpoint (DNS, proxy, service) as a step of the runbook, and check who answers there",
             FailureClass::BackupFailed => "read what the backup program said, kept with the evidence",
             FailureClass::NotSteady => "fix the service before rehearsing its disaster",
+            FailureClass::NotWritable => {
+                "look for what refuses or holds writes on the recovered server: read-only settings, a missing synchronous standby, a full disk, locks"
+            }
         }
     }
 }
@@ -281,8 +313,21 @@ pub enum Event {
         instance: String,
         /// `clean`, `lost`, `crashed`.
         how: String,
-        /// Processes of it that were still found.
-        left: usize,
+        /// Processes of it that were still found; `None`: nobody could look.
+        left: Option<usize>,
+    },
+    /// A store answered for the first time, and was probed.
+    StoreStarted {
+        /// Name of the system in the scenario.
+        name: String,
+        /// `embedded`, `minio`.
+        profile: String,
+        /// Program and version, as it describes itself.
+        describes_as: String,
+        /// Whether a conditional write (`If-None-Match: *`) on an object that is there was refused.
+        conditional_put: bool,
+        /// Whether it keeps versions of the drill's objects; `None`: not asked for.
+        versions: Option<bool>,
     },
     /// A server's clock, bracketed; the stamp is after.
     Clock {
@@ -326,7 +371,7 @@ pub enum Event {
     BaseBackup {
         /// Its id.
         id: String,
-        /// Of which instance, as the backup itself says.
+        /// Of which cluster, as the backup's own control file says.
         system_identifier: String,
         /// Timeline.
         timeline: u32,
@@ -338,6 +383,16 @@ pub enum Event {
         raw_bytes: u64,
         /// Bytes as stored.
         stored_bytes: u64,
+    },
+    /// A restore opened a base backup and read which cluster it is of, in its own control file: the note beside it and the place
+    /// where it lies can say otherwise.
+    BackupOpened {
+        /// Id of the backup, by its note.
+        id: String,
+        /// Which restore.
+        role: Role,
+        /// Cluster, as the control file of the backup says.
+        system_identifier: String,
     },
     /// The archive as listed for a recovery.
     ArchiveListed {
@@ -359,7 +414,14 @@ pub enum Event {
         /// File name.
         name: String,
     },
-    /// Timelines that the archive names and no instance of this run made before the recovery.
+    /// The names of the archive's files were searched for timelines, for a recovery. Without it nobody looked.
+    TimelinesSeen {
+        /// Every timeline that a segment, a partial segment or a history file belongs to, ascending.
+        found: Vec<u32>,
+        /// The base backup's own: any later one was made by no instance of this run.
+        expected: u32,
+    },
+    /// A file of a timeline that no instance of this run had made before the recovery.
     ForeignTimeline {
         /// File name.
         name: String,
@@ -533,5 +595,14 @@ mod tests {
         let json = serde_json::to_string(&e).unwrap();
         assert_eq!(json, r#"{"t":5,"event":"moment","moment":"fault","step":0,"proof":"x"}"#);
         assert_eq!(serde_json::from_str::<Stamped>(&json).unwrap(), e);
+    }
+
+    #[test]
+    fn what_older_records_hold_is_still_read() {
+        let gone = |json: &str| serde_json::from_str::<Stamped>(json).unwrap().event;
+        let with = |left| Event::InstanceGone { instance: "1/2".into(), how: "lost".into(), left };
+        assert_eq!(gone(r#"{"t":5,"event":"instance-gone","instance":"1/2","how":"lost","left":0}"#), with(Some(0)));
+        assert_eq!(gone(r#"{"t":5,"event":"instance-gone","instance":"1/2","how":"lost","left":null}"#), with(None));
+        assert_eq!(gone(r#"{"t":5,"event":"instance-gone","instance":"1/2","how":"lost"}"#), with(None));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One line is a JSON object, a tab, and 32 hexadecimal digits: the first 16 bytes of
 //! SHA-256(previous line's digits ‖ the JSON). So an edited, removed or moved line shows
-//! (MEASUREMENT.md, "The ledger of acknowledged writes"; the format is in `docs/EVIDENCE.md`).
+//! (the format is in docs/EVIDENCE.md).
 
 use super::seed;
 use super::time::Stamp;

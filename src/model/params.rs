@@ -146,7 +146,7 @@ impl fmt::Display for Value {
             Value::Duration(d) => f.write_str(&units::written_duration(*d)),
             Value::Size(s) => f.write_str(&units::written_size(*s)),
             Value::Rate(r) => write!(f, "{r}/s"),
-            Value::Share(s) => write!(f, "{}%", s * 100.0),
+            Value::Share(s) => write!(f, "{}%", units::percent(*s)),
             Value::Int(i) => write!(f, "{i}"),
             Value::Bool(b) => write!(f, "{b}"),
             Value::Text(t) => f.write_str(t),
@@ -322,8 +322,8 @@ pub fn read_value(r: &mut Reader<'_>, node: &Node, kind: ParamType) -> Option<Va
                 return None;
             };
             // Whatever stands here may have been meant as a key.
-            let unknown = entries.iter().filter(|(k, v)| k.value != "age" && v.text().and_then(SecretRef::parse).is_none());
-            unknown.for_each(|(_, v)| r.diags.conceal(v.span));
+            let open = entries.iter().filter(|(_, v)| v.text().and_then(SecretRef::parse).is_none());
+            open.for_each(|(_, v)| r.diags.conceal(v.span));
             let mut fields = r.fields(node, "a cipher")?;
             let key = fields.req(r, "age", "env:DRILL_KEY");
             fields.finish(r);

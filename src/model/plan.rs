@@ -24,6 +24,9 @@ pub struct Plan {
     pub lab: String,
     /// Seed of everything random.
     pub seed: u64,
+    /// The runs that it is one of, if they were more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
     /// No control restore.
     pub quick: bool,
     /// The sabotage that is to act, if any.
@@ -80,6 +83,18 @@ pub struct PlanStep {
     pub params: BTreeMap<String, serde_json::Value>,
 }
 
+/// The runs of one invocation. Their number and order are fixed before the first of them, so that one that is left out
+/// shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// Seed of the first run of each scenario, and of the order.
+    pub seed: u64,
+    /// How many runs were planned.
+    pub runs: u32,
+    /// Which of them this is, from 1, in the order in which they were made.
+    pub position: u32,
+}
+
 /// What the command line adds to a scenario.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -91,6 +106,8 @@ pub struct Invocation {
     pub lab: String,
     /// Seed.
     pub seed: u64,
+    /// The runs that it is one of, if they are more than one.
+    pub series: Option<Series>,
     /// No control restore.
     pub quick: bool,
     /// Sabotage.
@@ -167,6 +184,7 @@ impl Plan {
             rows: scenario.rows.clone(),
             lab: how.lab.clone(),
             seed: how.seed,
+            series: how.series,
             quick: how.quick,
             sabotage: how.sabotage.clone(),
             set: how.set.clone(),

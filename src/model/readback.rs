@@ -39,6 +39,11 @@ pub enum ReadLine {
         /// SHA-256 over `id TAB content LF` of the rows in order.
         sha: String,
     },
+    /// The objects were listed; a line for each follows. Without it nobody looked for objects.
+    Objects {
+        /// How many there were.
+        listed: u64,
+    },
     /// An object.
     Object {
         /// Its key.

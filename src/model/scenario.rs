@@ -1,6 +1,6 @@
 //! Scenarios: a disaster to rehearse, as people write it and as it is run.
 
-use super::catalog::{Catalog, Class, KindSpec};
+use super::catalog::{Catalog, Class, KindSpec, Needs};
 use super::codes::Code;
 use super::decode::{Fields, Reader, listed};
 use super::diag::{Diagnostic, Diagnostics, did_you_mean, quoted};
@@ -244,6 +244,12 @@ impl Validator<'_> {
         let steps = f.req(r, "steps", "[…]").and_then(|n| self.steps(r, n, known));
         let expect = f.opt("expect").and_then(|n| r.list(n, |r, n| self.expectation(r, n))).unwrap_or_default();
         f.finish(r);
+        if let Some(backup) = &backup {
+            unused(r, known, backup);
+        }
+        if let Some(steps) = &steps {
+            self.applicable(r, node, &expect, backup.as_ref(), steps);
+        }
         Some(Scenario {
             name: name?.value,
             about: about.map(|a| a.value).unwrap_or_default(),
@@ -254,7 +260,7 @@ impl Validator<'_> {
             objectives: objectives?,
             steady: steady?,
             steps: steps?,
-            expect,
+            expect: expect.into_iter().map(|e| e.value).collect(),
             span: node.span,
         })
     }
@@ -332,11 +338,11 @@ impl Validator<'_> {
         Some(Steady { probe: spec.name.into(), hold: hold?.value })
     }
 
-    fn expectation(&self, r: &mut Reader<'_>, node: &Node) -> Option<String> {
+    fn expectation(&self, r: &mut Reader<'_>, node: &Node) -> Option<Spanned<String>> {
         let text = r.text(node)?;
         let ids: Vec<&str> = self.catalog.expectations.iter().map(|e| e.id).collect();
         if ids.contains(&text.value.as_str()) {
-            return Some(text.value);
+            return Some(text);
         }
         let mut d = Diagnostic::new(Code::UnknownExpectation, format!("there is no expectation {}", quoted(&text.value)), text.span);
         d = match did_you_mean(&text.value, ids.iter().copied()) {
@@ -345,6 +351,47 @@ impl Validator<'_> {
         };
         r.push(d);
         None
+    }
+
+    /// Says so where nothing in the scenario can show what is expected or promised: it would never be judged.
+    fn applicable(&self, r: &mut Reader<'_>, scenario: &Node, expect: &[Spanned<String>], backup: Option<&BackupDecl>, steps: &[Step]) {
+        for wanted in expect {
+            let Some(spec) = self.catalog.expectations.iter().find(|e| e.id == wanted.value) else { continue };
+            self.needed(r, spec.needs, &format!("the expectation `{}`", spec.id), wanted.span, backup, steps);
+        }
+        let objective = |key| Some(scenario.get("objectives")?.get(key)?.span);
+        if let Some((span, spec)) = objective("rewind").zip(self.catalog.expectations.iter().find(|e| e.id == "rewind")) {
+            self.needed(r, spec.needs, "the objective `rewind`", span, backup, steps);
+        }
+        let human = steps.iter().find(|s| s.human);
+        match (objective("human_delay"), human) {
+            (Some(span), None) => r.push(
+                Diagnostic::new(Code::NotApplicable, "`human_delay` is never added: no step is a human one", span)
+                    .help("write `human: true` in each step that a person would do, or remove `human_delay`"),
+            ),
+            // A person who takes no time would make the recovery faster than it is.
+            (None, Some(step)) => r.push(
+                Diagnostic::new(Code::MissingKey, "a human step needs `human_delay` among the objectives", step.span)
+                    .help("say how long a person takes: `objectives: {…, human_delay: 10m}`"),
+            ),
+            _ => {}
+        }
+    }
+
+    fn needed(&self, r: &mut Reader<'_>, needs: Needs, what: &str, span: Span, backup: Option<&BackupDecl>, steps: &[Step]) {
+        let here: Vec<&str> = steps.iter().filter_map(Step::recovery).collect();
+        let d = |message: String, help: String| Diagnostic::new(Code::NotApplicable, message, span).help(help);
+        match needs {
+            Needs::Recovery(kinds) if !here.iter().any(|k| kinds.contains(k)) => {
+                let kinds = kinds.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(" or ");
+                let d = d(format!("{what} needs a recovery by {kinds}"), format!("recover by {kinds}, or remove it"));
+                r.push(d.label(format!("this scenario recovers by {}", listed(&here))));
+            }
+            Needs::Encryption if backup.is_some_and(|b| b.params.cipher("encrypt").is_none()) => {
+                r.push(d(format!("{what} needs an encrypted backup"), "set `backup.encrypt`, or remove it".into()));
+            }
+            _ => {}
+        }
     }
 
     fn steps(&self, r: &mut Reader<'_>, node: &Node, systems: &Declared) -> Option<Vec<Step>> {
@@ -359,9 +406,12 @@ impl Validator<'_> {
                 None => earlier.incomplete = true,
             }
             earlier.faulty |= item.get("fault").is_some();
+            if item.get("recover").is_some() && item.get("fault").is_none() && item.get("detect").is_none() {
+                earlier.recovery.get_or_insert(item.span);
+            }
         }
-        let Earlier { steps, incomplete, faulty } = earlier;
-        let recovers = steps.iter().any(|s| matches!(s.action, Action::Recover { .. }));
+        let Earlier { steps, incomplete, faulty, recovery } = earlier;
+        let recovers = recovery.is_some();
         if !(incomplete || faulty && recovers) {
             r.push(
                 Diagnostic::new(Code::BadOrder, "a drill has at least one fault and one recovery", node.span)
@@ -372,6 +422,14 @@ impl Validator<'_> {
     }
 
     fn step(&self, r: &mut Reader<'_>, node: &Node, systems: &Declared, earlier: &Earlier) -> Option<Step> {
+        if let Some(recovery) = earlier.recovery {
+            r.push(
+                Diagnostic::new(Code::BadOrder, "a drill ends with its recovery, and this step comes after it", node.span)
+                    .also(recovery, "the recovery")
+                    .help("put it before the recovery, or into a scenario of its own: nothing that it does would be judged"),
+            );
+            return None;
+        }
         let mut f = r.fields(node, "a step")?;
         let actions: Vec<&(Spanned<String>, Node)> =
             f.all().iter().filter(|(k, _)| ["fault", "detect", "recover"].contains(&k.value.as_str())).collect();
@@ -462,7 +520,8 @@ impl Validator<'_> {
         let kind = f.opt("kind").map(|n| r.choice(n, &["name", "lsn", "time", "xid"]));
         let margin_node = f.opt("margin");
         let margin = margin_node.map(|n| r.duration(n));
-        let timeline = f.opt("timeline").map_or(Some("latest"), |n| r.choice(n, &["latest", "located"]).map(|c| c.value));
+        let timeline_node = f.opt("timeline");
+        let timeline = timeline_node.map_or(Some("latest"), |n| r.choice(n, &["latest", "located"]).map(|c| c.value));
         f.finish(r);
         let (before, known) = (before?, known?);
         let known_from = KnownFrom::from_word(known.value)?;
@@ -482,13 +541,28 @@ impl Validator<'_> {
             }
             return None;
         };
-        if known_from == KnownFrom::Alert && margin_node.is_none() {
+        if known_from == KnownFrom::Alert && !(earlier.incomplete || earlier.detects_after(before_step)) {
             r.push(
-                Diagnostic::new(Code::NoMargin, "the alert comes after the damage", known.span)
+                Diagnostic::new(Code::BadOrder, "no detection comes between the damage and this recovery, so there is no alert", known.span)
+                    .help("put a `detect` step between them, or find the target in the log: `known_from: wal`"),
+            );
+            return None;
+        }
+        if known_from == KnownFrom::Alert && margin.as_ref().is_none_or(|m| m.as_ref().is_some_and(|m| m.value.is_zero())) {
+            r.push(
+                Diagnostic::new(Code::NoMargin, "the alert comes after the damage", margin_node.map_or(known.span, |n| n.span))
                     .help("add `margin: 5s`: how long before the alert to stop; what lies between counts as loss"),
             );
             return None;
         }
+        let only = |r: &mut Reader<'_>, node: Option<&Node>, key: &str, of: KnownFrom| {
+            if let Some(node) = node.filter(|_| known_from != of) {
+                let message = format!("`{key}` has no meaning with `known_from: {}`", known_from.word());
+                r.push(Diagnostic::new(Code::NotApplicable, message, node.span).help(format!("remove it, or write `known_from: {}`", of.word())));
+            }
+        };
+        only(r, margin_node, "margin", KnownFrom::Alert);
+        only(r, timeline_node.filter(|n| n.text() == Some("located")), "timeline: located", KnownFrom::Wal);
         let kind = match kind {
             Some(k) => match k?.value {
                 "name" => TargetKind::Name,
@@ -551,6 +625,38 @@ struct Earlier {
     steps: Vec<Step>,
     incomplete: bool,
     faulty: bool,
+    recovery: Option<Span>,
+}
+
+impl Earlier {
+    fn detects_after(&self, step: usize) -> bool {
+        self.steps.iter().skip(step).any(|s| matches!(s.action, Action::Detect { .. }))
+    }
+}
+
+impl Step {
+    /// The kind of recovery, if it is one.
+    pub fn recovery(&self) -> Option<&str> {
+        match &self.action {
+            Action::Recover { kind, .. } => Some(kind),
+            _ => None,
+        }
+    }
+}
+
+/// Refuses systems that the drill would never start. What the backup names decides, so an unreadable backup says nothing.
+fn unused(r: &mut Reader<'_>, systems: &Declared, backup: &BackupDecl) {
+    for (name, system) in &systems.good {
+        if *name == backup.of || *name == backup.to {
+            continue;
+        }
+        let one = if system.kind == "postgres" { "one database, the one that is backed up" } else { "one store, the one that it is backed up to" };
+        r.push(
+            Diagnostic::new(Code::UnusedSystem, format!("{} would not be started: a drill runs {one}", quoted(name)), system.span)
+                .also(backup.span, format!("`{}` is backed up to `{}`", backup.of, backup.to))
+                .help("remove it, or rehearse its disaster in a scenario of its own"),
+        );
+    }
 }
 
 fn there_are(names: &[&str]) -> String {
@@ -588,7 +694,7 @@ fn system(r: &mut Reader<'_>, node: &Node, systems: &Declared, kinds: &[&str]) -
     Some(name.value)
 }
 
-/// Rows of REQUIREMENTS.md per source, the highest number of each.
+/// Requirement rows: five sources, and the highest number of each.
 pub const ROWS: [(&str, u32); 5] = [("S1", 7), ("S2", 10), ("S3", 13), ("S4", 9), ("S5", 13)];
 
 fn row(r: &mut Reader<'_>, node: &Node) -> Option<String> {

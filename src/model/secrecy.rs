@@ -10,6 +10,9 @@ const TOKENS: [&str; 3] = ["AGE-SECRET-KEY-", "AKIA", "ASIA"];
 /// Ends of names after which a secret stands.
 const NAMES: [&str; 10] = ["password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "credentials", "private_key", "api_key"];
 
+/// Whole names after which a secret stands: as the end of another word (`storage`) they mean nothing.
+const WHOLE: [&str; 1] = ["age"];
+
 /// Ends of longer names: `secret_access_key`, `secret-key`.
 const LONGER: [&str; 4] = ["access_key", "access-key", "secret_key", "secret-key"];
 
@@ -57,7 +60,9 @@ fn named(text: &str, mask: &mut [bool]) {
     for (at, _) in text.match_indices([':', '=']) {
         let name = text[..at].trim_end_matches([' ', '"', '\'']);
         let tail: String = name.chars().rev().take(16).collect::<Vec<_>>().into_iter().rev().collect::<String>().to_ascii_lowercase();
-        if !NAMES.iter().chain(&LONGER).any(|n| tail.ends_with(n)) {
+        let ends_a_word = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        let whole = WHOLE.iter().any(|n| tail.strip_suffix(*n).is_some_and(ends_a_word));
+        if !whole && !NAMES.iter().chain(&LONGER).any(|n| tail.ends_with(n)) {
             continue;
         }
         let after = &text[at + 1..];
@@ -89,12 +94,14 @@ mod tests {
     #[test]
     fn what_looks_like_a_secret_is_masked_and_places_stay() {
         for (text, shown) in [
-            ("encrypt: {age: AGE-SECRET-KEY-1CANARY}", "encrypt: {age: AGE-SECRET-KEY-*******}"),
+            ("keys: [AGE-SECRET-KEY-1CANARY]", "keys: [AGE-SECRET-KEY-*******]"),
             ("password: canary, x: 1", "password: ******, x: 1"),
             ("db_passwd = 'canary'", "db_passwd = '******'"),
             ("\"secret_access_key\": \"canary/+\"", "\"secret_access_key\": \"********\""),
             ("dsn: postgres://me:canary@db/x", "dsn: postgres://me:******@db/x"),
             ("key: AKIACANARYCANARY", "key: AKIA************"),
+            ("encrypt: {age: canary}", "encrypt: {age: ******}"),
+            ("age=canary", "age=******"),
         ] {
             assert_eq!(masked(text), shown);
         }
@@ -102,7 +109,16 @@ mod tests {
 
     #[test]
     fn references_and_plain_text_stay_readable() {
-        for text in ["password: env:NAME", "token: file:/x/y", "age: ephemeral", "about: AKIA is a town", "https://host:8080/x", "secrets: [a, b]"] {
+        for text in [
+            "password: env:NAME",
+            "token: file:/x/y",
+            "age: ephemeral",
+            "storage: x",
+            "max_age: 3d",
+            "about: AKIA is a town",
+            "https://host:8080/x",
+            "secrets: [a, b]",
+        ] {
             assert_eq!(masked(text), text);
         }
     }

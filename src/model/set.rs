@@ -10,6 +10,8 @@ use super::diag::{Diagnostic, Diagnostics, did_you_mean, quoted};
 use super::source::{SourceId, Sources, Span, Spanned};
 use super::yaml::{self, Kind, Node};
 
+/// Keys of a scenario, any of which may be absent from a file.
+const TOP: [&str; 10] = ["scenario", "about", "rows", "systems", "workload", "backup", "objectives", "steady", "steps", "expect"];
 /// Keys of a target that may be absent from a file.
 const TARGET: [&str; 4] = ["known_from", "kind", "margin", "timeline"];
 /// Keys of the objectives, all of which may be absent.
@@ -175,9 +177,10 @@ fn unwritten(node: &Node, catalog: &Catalog) -> Vec<Path> {
             below(&[key], n, &mut params(class, n.get(by).and_then(Node::text)));
         }
     }
-    if let Some(n) = node.get("objectives") {
-        below(&["objectives"], n, &mut OBJECTIVES.into_iter());
-    }
+    below(&[], node, &mut TOP.into_iter());
+    // Without objectives, one of them brings the mapping along.
+    let none = Node { span: node.span, kind: Kind::Map(Vec::new()) };
+    below(&["objectives"], node.get("objectives").unwrap_or(&none), &mut OBJECTIVES.into_iter());
     let Some(Kind::Seq(steps)) = node.get("steps").map(|n| &n.kind) else { return out };
     for (i, step) in steps.iter().enumerate() {
         let i = i.to_string();
@@ -193,12 +196,16 @@ fn unwritten(node: &Node, catalog: &Catalog) -> Vec<Path> {
     out
 }
 
+/// Puts a value at a path; mappings that are not there yet are made.
 fn put(node: &mut Node, path: &[String], key: Span, value: Node) {
     if let Some(slot) = slot(node, path) {
         *slot = value;
         return;
     }
     let Some((last, parent)) = path.split_last() else { return };
+    if slot(node, parent).is_none() {
+        put(node, parent, key, Node { span: key, kind: Kind::Map(Vec::new()) });
+    }
     if let Some(Node { kind: Kind::Map(entries), .. }) = slot(node, parent) {
         entries.push((Spanned::new(last.clone(), key), value));
     }
@@ -262,6 +269,24 @@ mod tests {
             ("workload.data", "1"),
         ] {
             assert_eq!(text(&node, path).as_deref(), Some(value), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_the_file_does_not_have_is_added_at_the_top_too() {
+        let (node, found) = after(&["expect=[exact, no-holes]", "objectives.rewind=1m", "about=another one"]);
+        assert_eq!(found, Vec::<String>::new());
+        assert!(matches!(node.get("expect").map(|n| &n.kind), Some(Kind::Seq(items)) if items.len() == 2));
+        assert_eq!(text(&node, "objectives.rewind").as_deref(), Some("1m"));
+        assert_eq!(text(&node, "about").as_deref(), Some("another one"));
+        let mut bare = Node { span: Span::default(), kind: Kind::Map(Vec::new()) };
+        let mut diags = Diagnostics::default();
+        for set in ["rewind=1m", "objectives.rto=2m", "workload={kind: linked}"] {
+            apply(&mut bare, set, &catalog(), &Sources::default(), &mut diags);
+        }
+        assert!(diags.is_empty());
+        for (path, value) in [("objectives.rewind", "1m"), ("objectives.rto", "2m"), ("workload.kind", "linked")] {
+            assert_eq!(text(&bare, path).as_deref(), Some(value), "{path}");
         }
     }
 

@@ -96,6 +96,12 @@ impl Sources {
         self.get(span.source).place(span.start as usize)
     }
 
+    /// The first character of a span: where something is that lacks something.
+    pub fn first_character(&self, span: Span) -> Span {
+        let len = self.slice(span).chars().next().map_or(0, char::len_utf8);
+        Span { end: span.start + len as u32, ..span }
+    }
+
     /// The text under the span.
     pub fn slice(&self, span: Span) -> &str {
         let text = &self.get(span.source).text;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// Nanoseconds on the recorder's monotonic clock since the run began (MEASUREMENT.md, "Clocks").
+/// Nanoseconds on the recorder's monotonic clock since the run began (docs/FIGURES.md, "The clock").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Stamp(pub u64);
@@ -25,7 +25,7 @@ impl Stamp {
 impl Add<Duration> for Stamp {
     type Output = Stamp;
     fn add(self, d: Duration) -> Stamp {
-        Stamp(self.0 + d.as_nanos() as u64)
+        Stamp(self.0.saturating_add(d.as_nanos() as u64))
     }
 }
 

@@ -15,10 +15,11 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut last = u128::MAX;
     while !rest.is_empty() {
         let (number, after) = leading_number(rest)?;
-        let unit_len = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let unit_len = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let unit: u128 = match &after[..unit_len] {
             "ns" => 1,
-            "us" | "µs" => 1_000,
+            // The micro sign, and the Greek letter that looks like it.
+            "us" | "µs" | "μs" => 1_000,
             "ms" => 1_000_000,
             "s" | "sec" => 1_000_000_000,
             "m" | "min" => 60_000_000_000,
@@ -88,6 +89,12 @@ pub fn parse_ratio(text: &str) -> Option<f64> {
     (value.is_finite() && (0.0..=1.0).contains(&value)).then_some(value)
 }
 
+/// A share as a number of percent, the shortest that is read as the same share.
+pub fn percent(share: f64) -> f64 {
+    // Shifted as text, too: 0.07 * 100.0 is not 7.
+    format!("{share}e2").parse().unwrap_or(share * 100.0)
+}
+
 fn leading_number(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     (end > 0 && end < text.len()).then(|| text.split_at(end))
@@ -102,7 +109,8 @@ fn scaled(number: &str, unit: u128) -> Option<u128> {
     let mut value = whole.parse::<u128>().ok()?.checked_mul(unit)?;
     if !fraction.is_empty() {
         let scale = 10u128.pow(fraction.len() as u32);
-        value = value.checked_add(fraction.parse::<u128>().ok()?.checked_mul(unit)? / scale)?;
+        let scaled = fraction.parse::<u128>().ok()?.checked_mul(unit)?;
+        value = value.checked_add(scaled.is_multiple_of(scale).then_some(scaled / scale)?)?;
     }
     Some(value)
 }

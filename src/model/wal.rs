@@ -22,9 +22,8 @@ impl FromStr for Lsn {
         if high.is_empty() || low.is_empty() || high.len() > 8 || low.len() > 8 {
             return Err(());
         }
-        let high = u64::from_str_radix(high, 16).map_err(|_| ())?;
-        let low = u64::from_str_radix(low, 16).map_err(|_| ())?;
-        Ok(Lsn((high << 32) | low))
+        let digits = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u64::from_str_radix(s, 16).ok()).flatten().ok_or(());
+        Ok(Lsn((digits(high)? << 32) | digits(low)?))
     }
 }
 
@@ -55,34 +54,43 @@ pub enum WalFile {
 }
 
 impl WalFile {
-    /// Reads a file name as PostgreSQL gives it to `archive_command`; `None` for anything else.
+    /// Reads a file name as PostgreSQL gives it to `archive_command`; `None` for anything else, another spelling of the
+    /// same number included: one file has one name.
     ///
     /// `segment_size` in bytes; the number of segments per 4 GiB "xlogid" depends on it.
     pub fn parse(name: &str, segment_size: u64) -> Option<WalFile> {
-        let hex = |s: &str| u32::from_str_radix(s, 16).ok();
+        let digit = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
+        let hex = |s: &str| (s.len() == 8 && s.bytes().all(digit)).then(|| u32::from_str_radix(s, 16).ok()).flatten();
         if let Some(timeline) = name.strip_suffix(".history") {
-            return (timeline.len() == 8).then(|| hex(timeline).map(WalFile::History)).flatten();
+            return hex(timeline).map(WalFile::History);
         }
         if name.len() < 24 || !name.is_char_boundary(24) {
             return None;
         }
         let (segment, rest) = name.split_at(24);
-        let per_id = (1u64 << 32) / segment_size.max(1);
-        let number = u64::from(hex(&segment[8..16])?) * per_id + u64::from(hex(&segment[16..24])?);
-        let timeline = hex(&segment[..8])?;
+        let per_id = segments_per_id(segment_size);
+        let (timeline, high, low) = (hex(segment.get(..8)?)?, hex(segment.get(8..16)?)?, hex(segment.get(16..)?)?);
+        let number = u64::from(high) * per_id + Some(u64::from(low)).filter(|l| *l < per_id)?;
         match rest {
             "" => Some(WalFile::Segment(timeline, number)),
             ".partial" => Some(WalFile::Partial(timeline, number)),
-            _ if rest.ends_with(".backup") => Some(WalFile::Backup(name.to_string())),
-            _ => None,
+            _ => {
+                let offset = rest.strip_prefix('.').and_then(|r| r.strip_suffix(".backup"))?;
+                hex(offset).map(|_| WalFile::Backup(name.to_string()))
+            }
         }
     }
 
     /// The name of a segment.
     pub fn segment_name(timeline: u32, number: u64, segment_size: u64) -> String {
-        let per_id = (1u64 << 32) / segment_size.max(1);
+        let per_id = segments_per_id(segment_size);
         format!("{timeline:08X}{:08X}{:08X}", number / per_id, number % per_id)
     }
+}
+
+/// Segments per 4 GiB; a size that no server has counts as the nearest that could be.
+fn segments_per_id(segment_size: u64) -> u64 {
+    ((1u64 << 32) / segment_size.max(1)).max(1)
 }
 
 /// One transaction's end in the archive, in the order of the log.

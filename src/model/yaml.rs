@@ -265,8 +265,10 @@ impl Builder {
     fn syntax(&self, text: &str, error: &granit_parser::ScanError) -> Box<Diagnostic> {
         let marker = error.marker();
         let offset = marker.byte_offset().unwrap_or_else(|| text.char_indices().nth(marker.index()).map_or(text.len(), |(i, _)| i));
-        let start = offset.min(text.len()) as u32;
-        let span = Span { source: self.id, start, end: (start + 1).min(text.len() as u32).max(start) };
+        // The parser's place, as a whole character of the text.
+        let start = text.floor_char_boundary(offset);
+        let end = start + text[start..].chars().next().map_or(0, char::len_utf8);
+        let span = Span { source: self.id, start: start as u32, end: end as u32 };
         let info = error.info();
         if ["recursion", "nest", "depth"].iter().any(|w| info.contains(w)) {
             return self.too_deep(span);

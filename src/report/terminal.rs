@@ -1,35 +1,26 @@
 //! A run, and several, as text.
 
+use super::figures::{self, ns};
 use super::style::Style;
 use super::table;
 use crate::evidence::view::RunView;
-use crate::model::units::human_duration;
 use crate::verdict::stats::{self, Spread};
 use crate::verdict::times::Phase;
+use crate::verdict::words::count;
 use crate::verdict::{Judgement, Outcome, Verdict};
-use std::time::Duration;
-
-fn ns(n: u64) -> String {
-    human_duration(Duration::from_nanos(n))
-}
-
-fn or_never(n: Option<u64>) -> String {
-    n.map_or("never".into(), ns)
-}
 
 /// One run: waterfall, times, loss, what was judged, what was not proven, outcome.
 pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
     let v = &view.verdict;
     let mut out = heading(view, style);
-    out.push_str(&waterfall(&v.times.phases, v.times.fault.map_or(0, |t| t.0), style));
+    if let Some(fault) = v.times.fault {
+        out.push_str(&waterfall(&v.times.phases, fault.0, style));
+    }
     out.push_str(&figures(v, style));
     out.push_str(&judged(v, style));
     out.push_str(&remarks(v, style));
-    let of = match v.outcome {
-        Outcome::Error => "no evidence of anything".to_string(),
-        _ => format!("evidence of {}, {}", view.evidence_of, view.level),
-    };
-    let said = format!("{} {}", style.bold(&style.outcome(v.outcome)), style.dim(&of));
+    let evidence = figures::evidence(v.outcome, &view.evidence_of, &view.level);
+    let said = format!("{} {}", style.bold(&style.outcome(v.outcome)), style.dim(&evidence));
     out.push_str(&format!("\n{said}\n"));
     if let Some(report) = report {
         out.push_str(&format!("report: {report}\n"));
@@ -39,7 +30,8 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
 
 fn heading(view: &RunView, style: Style) -> String {
     let (name, lab, seed) = view.plan.as_ref().map_or(("?", "?", 0), |p| (p.scenario.as_str(), p.lab.as_str(), p.seed));
-    let server = view.instances.first().map_or("no server started".into(), |i| format!("PostgreSQL {}", i.version));
+    let version = view.instances.first().map(|i| i.version.as_str()).filter(|v| !v.is_empty());
+    let server = version.map_or("no server answered".into(), |v| format!("PostgreSQL {v}"));
     let mut out = format!("\n{} {}\n", style.bold(name), style.dim(&format!("{lab} lab, {server}, seed {seed}, run {}", view.run)));
     if let Some(sabotage) = view.plan.as_ref().and_then(|p| p.sabotage.as_ref()) {
         out.push_str(&format!("{}\n", style.doubtful(&format!("sabotage: {sabotage}"))));
@@ -64,42 +56,17 @@ fn waterfall(phases: &[Phase], fault: u64, style: Style) -> String {
 }
 
 fn figures(v: &Verdict, style: Style) -> String {
-    let t = &v.times;
-    if t.fault.is_none() {
-        return format!("\n  {}\n  nothing: the run ended before the disaster\n", style.bold("measured"));
-    }
-    let mut rows: Vec<(&str, String)> = vec![("verified RTO", or_never(t.verified_rto_ns))];
-    if t.human_ns > 0 {
-        rows.push(("  with simulated human steps", or_never(t.verified_rto_ns.map(|n| n + t.human_ns))));
-    }
-    rows.push(("  of it the harness's own", t.harness_ns.map_or("unknown".into(), ns)));
-    rows.push(("outage for clients", or_never(t.outage_ns)));
-    rows.push(("detection", or_never(t.detection_ns)));
-    rows.push(("procedure (what others call RTO)", or_never(t.procedure_ns)));
-    if t.protected_after_ns.is_some() {
-        rows.push(("unprotected after the recovery", or_never(t.protected_after_ns)));
-    }
-    let l = &v.loss;
-    rows.push(("acknowledged by the old instance", format!("{} transactions", l.acknowledged)));
-    if let (Some(lost), Some(age)) = (&l.archive, l.archive_ns) {
-        let resolution = l.resolution_ns.map_or(String::new(), |r| format!(" (resolution {})", ns(r)));
-        let text = if lost.transactions == 0 { format!("none{resolution}") } else { format!("{} in {} transactions", ns(age), lost.transactions) };
-        rows.push(("archive loss", text));
-    }
-    if let Some(d) = &l.division {
-        let part = |lost: &crate::verdict::loss::Lost, age: Option<u64>| {
-            if lost.transactions == 0 { "none".to_string() } else { format!("{} in {} transactions", ns(age.unwrap_or(0)), lost.transactions) }
-        };
-        rows.push(("rewound: slack", part(&d.slack, l.slack_ns)));
-        rows.push(("rewound: collateral", part(&d.collateral, l.collateral_ns)));
-    }
-    let (found, absent) = l.in_doubt;
-    if found + absent > 0 {
-        rows.push(("in doubt", format!("{found} found, {absent} not: both legal")));
-    }
     let mut out = format!("\n  {}\n", style.bold("measured"));
-    for (name, value) in rows {
-        out.push_str(&format!("  {name:<35} {value}\n"));
+    if !figures::measured(v) {
+        return out + "  nothing: the run ended before the disaster\n";
+    }
+    for f in figures::figures(v) {
+        let more = match f.more.as_str() {
+            "" => String::new(),
+            resolution if resolution.starts_with("resolution") => format!(" ({resolution})"),
+            more => format!(" {more}"),
+        };
+        out.push_str(&format!("  {:<35} {}{more}\n", f.name, f.value));
     }
     out
 }
@@ -152,9 +119,7 @@ fn remarks(v: &Verdict, style: Style) -> String {
     section("sabotage", v.sabotaged.iter().take(3).cloned().collect());
     section("healed by the log", v.healed.clone());
     section("relaxed", v.relaxed.iter().map(|(name, why)| format!("{name}: {why}")).collect());
-    if v.times.fault.is_some() {
-        section("not proven", v.not_proven.clone());
-    }
+    section("not proven", v.not_proven.clone());
     out
 }
 
@@ -164,27 +129,39 @@ pub fn repeated(views: &[RunView], style: Style) -> String {
     let passed = views.iter().filter(|v| v.verdict.outcome == Outcome::Pass).count();
     let (n, failures) = (views.len() as u64, (views.len() - passed) as u64);
     let name = first.plan.as_ref().map_or("?", |p| p.scenario.as_str());
-    let mut out = format!("\n{} {} runs, {passed} passed, {failures} did not\n", style.bold(name), n);
+    let mut out = format!("\n{} {}, {passed} passed, {failures} did not\n", style.bold(name), count(n, "run", "runs"));
     let bound = stats::pass_rate_at_least(n, failures);
     out.push_str(&format!(
         "  at 95 % confidence at least {:.1} % of such runs pass; 95 % would need {} runs without a miss\n",
         bound * 100.0,
         stats::runs_needed(0.95, 0)
     ));
+    // A run that ended before its disaster measured nothing, and is said to; every other one is in every row.
+    let reached: Vec<&Verdict> = views.iter().map(|v| &v.verdict).filter(|v| figures::measured(v)).collect();
     let mut t = table::table(&[" figure", "n", "min", "median", "max", "p95"], style);
-    let mut row = |name: &str, values: Vec<u64>| {
-        if let Some(Spread { n, min, median, max, p95 }) = stats::spread(&values) {
-            let p95 = p95.map_or("needs 20 runs".into(), ns);
-            t.add_row([format!(" {name}"), n.to_string(), ns(min), ns(median), ns(max), p95]);
-        }
+    let mut row = |name: &str, without: &str, values: Vec<Option<u64>>| {
+        let Some(Spread { n, min, median, max, p95, .. }) = stats::spread(&values) else { return };
+        let shown = |value: Option<u64>| value.map_or(without.to_string(), ns);
+        let p95 = p95.map_or("needs 20 runs".into(), shown);
+        t.add_row([format!(" {name}"), n.to_string(), shown(min), shown(median), shown(max), p95]);
     };
-    let of = |f: fn(&Verdict) -> Option<u64>| views.iter().filter_map(|v| f(&v.verdict)).collect::<Vec<_>>();
-    row("verified RTO", of(|v| v.times.verified_rto_ns));
-    row("outage", of(|v| v.times.outage_ns));
-    row("harness's own share", of(|v| v.times.harness_ns));
-    row("archive loss", of(|v| v.loss.archive_ns));
-    row("collateral", of(|v| v.loss.collateral_ns));
-    out.push_str(&table::render(&t, style));
+    let of = |f: fn(&Verdict) -> Option<u64>| reached.iter().map(|v| f(v)).collect::<Vec<_>>();
+    // What this kind of drill does not measure at all has no row.
+    let of_some = |f: fn(&Verdict) -> Option<u64>| Some(of(f)).filter(|all| all.iter().any(Option::is_some)).unwrap_or_default();
+    row("verified RTO", "never", of(|v| v.times.verified_rto_ns));
+    // Where no client saw an error, nothing was out for clients.
+    row("outage", "no end", of(|v| v.times.outage_ns.or(v.times.write.map(|_| 0))));
+    row("errors seen by clients", "", of(|v| Some(v.times.error_ns)));
+    row("harness's own share", "unknown", of_some(|v| v.times.harness_ns));
+    row("archive loss", "unknown", of_some(|v| v.loss.archive_ns));
+    row("collateral", "unknown", of_some(|v| v.loss.collateral_ns));
+    if !reached.is_empty() {
+        out.push_str(&table::render(&t, style));
+    }
+    let before = views.len() - reached.len();
+    if before > 0 {
+        out.push_str(&format!("  {} ended before the disaster and measured nothing\n", count(before as u64, "run", "runs")));
+    }
     for v in views.iter().filter(|v| v.verdict.outcome != Outcome::Pass) {
         let seed = v.plan.as_ref().map_or(0, |p| p.seed);
         let why: Vec<&str> = v.verdict.judgements.iter().filter(|j| j.outcome != Outcome::Pass).map(|j| j.id.as_str()).collect();

@@ -6,8 +6,8 @@ use crate::model::wal::WalFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Files that PostgreSQL was told are archived, and that the listing at the recovery does not have. Only files that were
-/// acknowledged before the listing, and that the base backup needs, count.
-pub fn acknowledged_and_missing(r: &Record) -> Option<Vec<String>> {
+/// acknowledged before the listing, and that the base backup needs, count; the number says how many these are.
+pub fn acknowledged_and_missing(r: &Record) -> Option<(usize, Vec<String>)> {
     let (listed_at, files) = r.events.iter().find_map(|e| match &e.event {
         Event::ArchiveListed { files } => Some((e.t, files)),
         _ => None,
@@ -18,13 +18,14 @@ pub fn acknowledged_and_missing(r: &Record) -> Option<Vec<String>> {
         Event::SegmentAcknowledged { name, .. } => Some(name.as_str()),
         _ => None,
     });
-    Some(acknowledged.filter(|n| needed(n, from.as_deref()) && !there.contains(n)).map(String::from).collect())
+    let due: BTreeSet<&str> = acknowledged.filter(|n| needed(n, from.as_deref())).collect();
+    Some((due.len(), due.iter().filter(|n| !there.contains(**n)).map(|n| n.to_string()).collect()))
 }
 
 /// Whether a file is one that the base backup needs: names of segments sort within a timeline.
 fn needed(name: &str, from: Option<&str>) -> bool {
     match from {
-        Some(first) if name.len() == 24 && name[..8] == first[..8] => name >= first,
+        Some(first) if name.len() == 24 && name.get(..8) == first.get(..8) => name >= first,
         _ => true,
     }
 }
@@ -49,7 +50,8 @@ fn segment_size(r: &Record) -> Option<u64> {
         "kB" => 1 << 10,
         _ => 1,
     };
-    digits.parse::<u64>().ok().map(|n| n * unit)
+    // What no server has is not divided by.
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|n| (1 << 20..=1 << 30).contains(n))
 }
 
 /// Objects whose stored bytes were looked at: key → cipher by header.

@@ -1,5 +1,6 @@
 //! The ledger as the verdict needs it: checked line by line, kept small.
 
+use super::seen::object_key;
 use crate::model::ledger::{Control, Line, LineChain, OpKind, OpOutcome, chain_next, chain_start, short_sha};
 use crate::model::seed;
 use crate::model::time::Stamp;
@@ -33,6 +34,8 @@ pub struct Client {
     pub reserved: u64,
     /// Its chain so far.
     chain: String,
+    /// It retired, or is at an operation in doubt: nothing of it may follow.
+    over: bool,
 }
 
 /// The whole ledger.
@@ -103,8 +106,7 @@ impl BookReader {
                 (self.book.run, self.book.seed) = (run, seed);
             }
             Line::Control(Control::Client { c, table, instance, .. }) => {
-                let chain = chain_start(&self.book.run, c);
-                let client = Client { table, instance, ops: Vec::new(), reserved: 0, chain };
+                let client = Client { chain: chain_start(&self.book.run, c), ..Client::new(&table, &instance) };
                 if self.book.clients.insert(c, client).is_some() {
                     self.problem(format!("client {c} begins twice"));
                 }
@@ -113,7 +115,10 @@ impl BookReader {
                 Some(client) if client.reserved == from && to > from => client.reserved = to,
                 _ => self.problem(format!("client {c} reserves {from}..{to} out of order")),
             },
-            Line::Control(Control::Retire { .. }) => {}
+            Line::Control(Control::Retire { c, .. }) => match self.book.clients.get_mut(&c) {
+                Some(client) => client.over = true,
+                None => self.problem(format!("client {c} retires and never began")),
+            },
             Line::Control(Control::End { .. }) => self.book.closed = true,
             Line::Op(op) => self.op(op),
         }
@@ -126,11 +131,19 @@ impl BookReader {
             return self.problem(format!("operation {c}.{n} of a client that never began"));
         };
         let mut wrong = Vec::new();
+        let next = client.ops.len() as u64;
         if n >= client.reserved {
             wrong.push("was never reserved");
         }
-        if n < client.ops.len() as u64 {
+        if n < next {
             wrong.push("has an outcome already");
+        }
+        // A client writes an outcome down before it goes on, so its numbers have no gaps.
+        if n > next {
+            wrong.push("leaves a gap in its client's numbers");
+        }
+        if client.over {
+            wrong.push("comes after its client's last");
         }
         if op.completed < op.invoked {
             wrong.push("ended before it began");
@@ -144,9 +157,12 @@ impl BookReader {
             wrong.push("does not follow from its client's chain");
         }
         if let Some(object) = &op.object
-            && object.sha != short_sha(seed::object(seed, c, n).as_bytes())
+            && (object.sha != short_sha(seed::object(seed, c, n).as_bytes()) || object.key != object_key(c, n))
         {
             wrong.push("names another object than the seed says");
+        }
+        if op.outcome == OpOutcome::Ok && op.object.is_some() != (op.kind == OpKind::Linked) {
+            wrong.push("was acknowledged, and its object is not what its kind says");
         }
         if op.outcome == OpOutcome::Ok {
             client.chain = chain;
@@ -154,15 +170,22 @@ impl BookReader {
                 wrong.push("was acknowledged without a transaction id");
             }
         }
-        if n >= client.ops.len() as u64 && n < client.reserved {
-            client.ops.resize(n as usize + 1, None);
-            client.ops[n as usize] =
-                Some(Entry { invoked: op.invoked, completed: op.completed, xid: op.xid, outcome: op.outcome, linked: op.kind == OpKind::Linked });
+        client.over |= op.outcome == OpOutcome::Unknown;
+        if n == next && n < client.reserved {
+            let linked = op.kind == OpKind::Linked;
+            client.ops.push(Some(Entry { invoked: op.invoked, completed: op.completed, xid: op.xid, outcome: op.outcome, linked }));
             self.book.operations += 1;
         }
         for what in wrong {
             self.problem(format!("operation {c}.{n} {what}"));
         }
+    }
+}
+
+impl Client {
+    /// A client that has done nothing yet.
+    pub fn new(table: &str, instance: &str) -> Client {
+        Client { table: table.into(), instance: instance.into(), ops: Vec::new(), reserved: 0, chain: String::new(), over: false }
     }
 }
 

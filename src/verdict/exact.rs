@@ -1,5 +1,4 @@
-//! Point-in-time exactness: what a target denotes, and whether exactly that is there (MEASUREMENT.md,
-//! "Point-in-time exactness").
+//! Point-in-time exactness: what a target denotes, and whether exactly that is there (docs/FIGURES.md, "exact").
 
 use super::book::Book;
 use super::seen::Seen;
@@ -51,12 +50,12 @@ impl CommitOrder {
                 let xid: u32 = target.value.parse().map_err(|_| format!("`{}` is not a transaction id", target.value))?;
                 let end = self.ends.iter().find(|c| c.xid == xid).ok_or_else(|| format!("the archive has no end of transaction {xid}"))?;
                 // Exclusive: just before that record; inclusive: just after it.
-                Ok(if target.inclusive { Lsn(end.lsn.0 + 1) } else { end.lsn })
+                Ok(if target.inclusive { Lsn(end.lsn.0.saturating_add(1)) } else { end.lsn })
             }
             TargetKind::Lsn => {
                 let lsn: Lsn = target.value.parse().map_err(|()| format!("`{}` is not a position", target.value))?;
                 // Inclusive also replays the record that begins there.
-                Ok(if target.inclusive { Lsn(lsn.0 + 1) } else { lsn })
+                Ok(if target.inclusive { Lsn(lsn.0.saturating_add(1)) } else { lsn })
             }
             TargetKind::Name => {
                 let point = self.points.iter().find(|(_, name)| *name == target.value);
@@ -74,7 +73,7 @@ impl CommitOrder {
     /// The time between a time target and the nearest ends of transactions on both sides, in microseconds.
     pub fn clearance_us(&self, target: &Target) -> Option<i64> {
         let at = Wall::parse(&target.value).filter(|_| target.kind == TargetKind::Time)?;
-        self.ends.iter().map(|c| (c.ts.0 - at.0).abs()).min()
+        self.ends.iter().map(|c| i64::try_from(c.ts.0.abs_diff(at.0)).unwrap_or(i64::MAX)).min()
     }
 }
 

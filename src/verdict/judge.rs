@@ -150,6 +150,8 @@ pub struct Case<'a> {
     pub destroyed: Option<String>,
     /// How a point-in-time recovery divides what it gave up.
     pub division: Option<Division>,
+    /// Whether the commit order or a fence says what lies before the target's cut.
+    pub cut_known: bool,
     /// What a restore to the end of the archive does not show.
     pub archive_loss: Option<Lost>,
     /// Largest gap between acknowledgements before the fault.
@@ -179,11 +181,12 @@ impl<'a> Case<'a> {
             fence,
             destroyed,
             division: None,
+            cut_known: false,
             archive_loss: None,
             resolution: None,
             only_crashed,
         };
-        case.division = case.divide();
+        (case.division, case.cut_known) = case.divide().map_or((None, false), |(d, known)| (Some(d), known));
         case.archive_loss = case.lost_with_archive();
         case.resolution = case.origin.zip(case.times.fault).zip(record.book.as_ref()).and_then(|((o, fault), book)| loss::resolution(book, o, fault));
         case
@@ -204,18 +207,22 @@ impl<'a> Case<'a> {
         self.seen().is_some() && self.record.book.is_some() && self.origin.is_some()
     }
 
-    fn divide(&self) -> Option<Division> {
-        let plan = self.record.plan.as_ref().filter(|p| p.point_in_time())?;
-        let _ = plan;
+    /// The division, and whether it is known what lies before the cut. Without that, what the archive held and what is slack
+    /// cannot be told apart.
+    fn divide(&self) -> Option<(Division, bool)> {
+        self.record.plan.as_ref().filter(|p| p.point_in_time())?;
         let (book, seen, target) = (self.record.book.as_ref()?, self.seen()?, self.record.target()?);
+        let at = self.order.as_ref().and_then(|o| o.cut(target).ok());
         let cut = Cut {
-            order: self.order.as_ref(),
-            at: self.order.as_ref().and_then(|o| o.cut(target).ok()),
+            // A commit order in which the target denotes no place leaves the fence.
+            order: self.order.as_ref().filter(|_| at.is_some()),
+            at,
             damage: target.damage,
             fault: self.times.fault?,
             drained: self.fence.map(|(drained, _)| drained),
         };
-        Some(loss::divide(book, seen, self.origin?, cut))
+        let known = at.is_some() || cut.drained.is_some();
+        Some((loss::divide(book, seen, self.origin?, cut), known))
     }
 
     /// A point-in-time drill shows the end of its archive by the control restore; every other by its own recovery.
@@ -229,12 +236,16 @@ impl<'a> Case<'a> {
 /// Judges a record.
 pub fn judge(record: &Record) -> Verdict {
     let case = Case::new(record);
-    let asked = |id: &str| record.plan.as_ref().is_some_and(|p| p.expect.iter().any(|e| e == id));
-    let mut judgements: Vec<Judgement> =
-        expectations::ALL.iter().filter(|(spec, _)| spec.always || asked(spec.id)).filter_map(|(_, judge)| judge(&case)).collect();
+    let mut judgements = Vec::new();
+    for (spec, judge) in expectations::ALL.iter().filter(|(spec, _)| spec.always || asked(record, spec.id)) {
+        judgements.extend(judge(&case).or_else(|| unanswered(&case, spec.id)));
+    }
+    judgements.extend(unknown(record));
     let errors: Vec<(String, Option<String>)> = record.broken().map(|(m, h)| (m.to_string(), h.map(String::from))).collect();
     if errors.is_empty() {
-        judgements.extend(trust::doubts(record, &case.times).into_iter().map(|d| Judgement::new(d.id).inconclusive(d.detail)));
+        let gaps = trust::unjudged(record, &judgements);
+        let doubts = trust::doubts(record, &case.times).into_iter().chain(gaps);
+        judgements.extend(doubts.map(|d| Judgement::new(d.id).inconclusive(d.detail)));
     }
     let broke = (!errors.is_empty()).then_some(Outcome::Error);
     let torn = (record.status() == "torn" && errors.is_empty()).then_some(Outcome::Inconclusive);
@@ -277,6 +288,57 @@ pub fn judge(record: &Record) -> Verdict {
     }
 }
 
+/// Whether the scenario lists an expectation.
+fn asked(record: &Record, id: &str) -> bool {
+    record.plan.as_ref().is_some_and(|p| p.expect.iter().any(|e| e == id))
+}
+
+/// The objective that an expectation judges, if the scenario has it, in nanoseconds.
+fn objective(record: &Record, id: &str) -> Option<u64> {
+    let objectives = record.plan.as_ref()?.objectives;
+    match id {
+        "rto" => objectives.rto,
+        "archive-loss" => objectives.rpo,
+        "rewind" => objectives.rewind,
+        _ => None,
+    }
+}
+
+/// What was asked for in so many words and is not judged is never passed over: it is inconclusive, with the reason. A run that
+/// ended before its disaster says so once, not for each promise.
+fn unanswered(c: &Case<'_>, id: &str) -> Option<Judgement> {
+    let (plan, promised) = (c.record.plan.as_ref()?, objective(c.record, id));
+    let ended_early = c.record.failures().next().is_some() || c.record.status() != "completed";
+    if (promised.is_none() && !asked(c.record, id)) || (c.times.fault.is_none() && ended_early) {
+        return None;
+    }
+    let to_a_point = ["slack", "rewind", "exact", "control-restore-differs", "control-complete"].contains(&id);
+    let by_control = ["archive-loss", "control-restore-differs", "control-complete", "no-holes"].contains(&id);
+    let why = if to_a_point && !plan.point_in_time() {
+        "nothing of this drill can show it: it has no recovery to a point in time"
+    } else if plan.quick && by_control && plan.point_in_time() {
+        "nothing of this drill can show it: --quick left the control restore out"
+    } else if ended_early {
+        "the run ended before it could be shown"
+    } else if c.seen().is_none() {
+        "what was recovered was not read back to its end"
+    } else {
+        "nothing of this drill can show it"
+    };
+    let j = Judgement::new(id).inconclusive(format!("asked for, but {why}"));
+    Some(match promised {
+        Some(ns) => j.promised(crate::model::units::human_duration(Duration::from_nanos(ns))),
+        None => j,
+    })
+}
+
+/// Expectations that the record asks for and that this program does not know.
+fn unknown(record: &Record) -> Vec<Judgement> {
+    let known = |id: &str| expectations::ALL.iter().any(|(spec, _)| spec.id == id);
+    let asked = record.plan.iter().flat_map(|p| &p.expect).filter(|id| !known(id));
+    asked.map(|id| Judgement::new(id).inconclusive("asked for, but this program does not know it")).collect()
+}
+
 fn loss_view(c: &Case<'_>) -> LossView {
     let ns = |d: Duration| d.as_nanos() as u64;
     let acknowledged = match (&c.record.book, c.origin) {
@@ -304,8 +366,12 @@ fn loss_view(c: &Case<'_>) -> LossView {
     }
 }
 
-/// What no run of this kind proves, and what this one left out.
+/// What no run of this kind proves, and what this one left out. A run that ended before its disaster claims nothing that would
+/// need a limit.
 fn not_proven(c: &Case<'_>) -> Vec<String> {
+    if c.times.fault.is_none() {
+        return Vec::new();
+    }
     let mut all = vec!["Operation: this is a drill on a system that passmuster made. It shows that the method works (design), not that anyone's own backups do (operation).".to_string()];
     if let Some(plan) = &c.record.plan {
         let size = crate::model::units::human_size(plan.data_bytes);
@@ -314,7 +380,7 @@ fn not_proven(c: &Case<'_>) -> Vec<String> {
             all.push("Power loss: no write was held back or torn on its way to the disk; a kill leaves the kernel's cache in place.".into());
         }
         if plan.steps.iter().all(|s| s.name != "region-lost") {
-            all.push("Loss of the store: the backups lie in one store of the same lab, and it survived.".into());
+            all.push("Loss of the store: the backups lie in one store of the same lab, and no fault of this drill reaches it.".into());
         }
     }
     for event in &c.record.events {

@@ -1,4 +1,4 @@
-//! What was lost: archive loss, slack and collateral, and holes (MEASUREMENT.md, "Loss").
+//! What was lost: archive loss, slack and collateral, and holes (docs/FIGURES.md, "Measured").
 
 use super::book::{Book, Entry};
 use super::exact::CommitOrder;
@@ -160,15 +160,17 @@ pub fn holes(book: &Book, seen: &Seen, instance: &str, rewound: impl Fn(u32, u64
 }
 
 /// Acknowledged by an instance that survived the recovery, before its read-back began, and not read back.
-pub fn lost_after_recovery(book: &Book, seen: &Seen, instance: &str) -> Lost {
-    let mut lost = Lost::default();
+/// The number tells how many there were to be read back.
+pub fn lost_after_recovery(book: &Book, seen: &Seen, instance: &str) -> (u64, Lost) {
+    let (mut expected, mut lost) = (0, Lost::default());
     for (c, client, n, entry) in book.all() {
         let due = client.instance == instance && entry.outcome == OpOutcome::Ok && entry.completed < seen.from;
+        expected += u64::from(due);
         if due && !seen.present(c, n) {
             lost.add(book.seed, c, n, entry);
         }
     }
-    lost
+    (expected, lost)
 }
 
 /// Objects without a row, that neither a lost, rewound, failed or doubtful operation explains.

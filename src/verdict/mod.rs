@@ -13,8 +13,11 @@ pub mod outcome;
 pub mod record;
 pub mod seen;
 pub mod stats;
+#[cfg(test)]
+mod testbed;
 pub mod times;
 pub mod trust;
+pub mod words;
 
 pub use judge::{Judgement, Verdict, judge};
 pub use outcome::Outcome;

@@ -75,8 +75,12 @@ pub struct Seen {
     pub markers: BTreeSet<String>,
     /// Objects that were listed and read, by the operation that they belong to.
     pub objects: BTreeSet<(u32, u64)>,
-    /// Whether objects were looked for at all.
-    pub with_objects: bool,
+    /// How many objects the listing had; `None`: nobody looked for objects.
+    pub listed: Option<u64>,
+    /// How many of them were recorded, one by one.
+    pub recorded: u64,
+    /// Rows that name an object.
+    pub naming: u64,
     /// Violations that need nothing but this read-back and the ledger.
     pub odd: Vec<Odd>,
     /// Violations of each kind, counted; `odd` keeps the first few.
@@ -133,6 +137,7 @@ impl<'b> SeenReader<'b> {
             }
             ReadLine::Row(row) => self.row(&row),
             ReadLine::Base { chunk, rows, sha } => self.base(chunk, rows, &sha),
+            ReadLine::Objects { listed } => self.seen.listed = Some(listed),
             ReadLine::Object { key, sha, .. } => self.object(key, sha),
             ReadLine::Marker { name } => {
                 self.seen.markers.insert(name);
@@ -185,6 +190,7 @@ impl<'b> SeenReader<'b> {
                     self.odd(OddKind::HashMismatch, format!("{id}: the object that it names"));
                 }
                 if let Some(key) = &row.object {
+                    self.seen.naming += 1;
                     self.named.push((key.clone(), (c, n)));
                 }
             }
@@ -215,8 +221,9 @@ impl<'b> SeenReader<'b> {
             self.odd(OddKind::BaseData, format!("block {chunk} where block {} was to come", self.seen.base_chunks));
         }
         self.seen.base_chunks += 1;
-        self.seen.base_rows += rows;
-        let (first, last) = (chunk * BASE_CHUNK, (chunk * BASE_CHUNK + BASE_CHUNK).min(self.expected_rows));
+        self.seen.base_rows = self.seen.base_rows.saturating_add(rows);
+        let first = chunk.saturating_mul(BASE_CHUNK);
+        let last = first.saturating_add(BASE_CHUNK).min(self.expected_rows);
         let mut hash = Sha256::new();
         for id in first..last {
             hash.update(format!("{id}\t{}\n", seed::base_row(self.book.seed, id)).as_bytes());
@@ -227,7 +234,7 @@ impl<'b> SeenReader<'b> {
     }
 
     fn object(&mut self, key: String, sha: Option<String>) {
-        self.seen.with_objects = true;
+        self.seen.recorded += 1;
         if let Some((c, n)) = parse_key(&key) {
             if sha.is_some() {
                 self.seen.objects.insert((c, n));
@@ -246,7 +253,7 @@ impl<'b> SeenReader<'b> {
             }
         }
         self.partial(exempt);
-        if self.seen.with_objects {
+        if self.seen.listed.is_some() {
             for (key, (c, n)) in std::mem::take(&mut self.named) {
                 let expected = short_sha(seed::object(self.book.seed, c, n).as_bytes());
                 match self.object_sha.get(&key) {
@@ -294,6 +301,15 @@ impl Seen {
     /// Whether an operation is there, by its presence row.
     pub fn present(&self, c: u32, n: u64) -> bool {
         self.rows.get(&(c, n)).is_some_and(|r| r.present())
+    }
+
+    /// Why nothing can be said about objects, if nothing can: `None` if they were listed, and all of the listing was recorded.
+    pub fn objects_unknown(&self) -> Option<String> {
+        match self.listed {
+            None => Some("nobody looked for objects".into()),
+            Some(listed) if listed != self.recorded => Some(format!("{listed} objects were listed, and {} recorded", self.recorded)),
+            Some(_) => None,
+        }
     }
 
     /// Violations of one kind: how many, and the first few.

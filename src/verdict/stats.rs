@@ -1,32 +1,36 @@
-//! What several runs allow to be claimed (MEASUREMENT.md, "What may be claimed").
+//! What several runs allow to be claimed (docs/FIGURES.md, "Several runs").
 
 use serde::{Deserialize, Serialize};
 
-/// A summary of repeated measurements.
+/// A summary of repeated measurements. `None` is *never*: a run in which the measured thing did not come about is longer than
+/// every run in which it did, and is not left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Runs, failures and right-censored ones included.
     pub n: usize,
+    /// Of these, in which it never came about.
+    pub never: usize,
     /// Least, in nanoseconds.
-    pub min: u64,
-    /// Middle.
-    pub median: u64,
+    pub min: Option<u64>,
+    /// Middle; of an even number the middle of the two middle ones, and never if one of them is.
+    pub median: Option<u64>,
     /// Largest.
-    pub max: u64,
-    /// 95th percentile as an order statistic; only from 20 runs on.
-    pub p95: Option<u64>,
+    pub max: Option<u64>,
+    /// 95th percentile as an order statistic; the outer `None`: fewer than 20 runs.
+    pub p95: Option<Option<u64>>,
 }
 
-/// The spread of some values; `None` for none.
-pub fn spread(values: &[u64]) -> Option<Spread> {
+/// The spread of some values, `None` being never; `None` for no runs.
+pub fn spread(values: &[Option<u64>]) -> Option<Spread> {
     let mut v = values.to_vec();
-    v.sort_unstable();
-    let (first, last) = (*v.first()?, *v.last()?);
+    // What never came about sorts behind everything.
+    v.sort_unstable_by_key(|value| value.map_or((true, 0), |n| (false, n)));
+    let (min, max) = (*v.first()?, *v.last()?);
     let n = v.len();
-    let median = if n % 2 == 1 { v[n / 2] } else { v[n / 2 - 1].midpoint(v[n / 2]) };
+    let median = if n % 2 == 1 { v[n / 2] } else { v[n / 2 - 1].zip(v[n / 2]).map(|(a, b)| a.midpoint(b)) };
     // The smallest order statistic with at least 95 % of the values at or below it.
     let p95 = (n >= 20).then(|| v[(n * 95).div_ceil(100) - 1]);
-    Some(Spread { n, min: first, median, max: last, p95 })
+    Some(Spread { n, never: v.iter().filter(|value| value.is_none()).count(), min, median, max, p95 })
 }
 
 /// The pass rate that `failures` in `n` runs leave possible at 95 % confidence: the lower end of the one-sided
@@ -84,13 +88,31 @@ mod tests {
         assert_eq!(pass_rate_at_least(3, 3), 0.0);
     }
 
+    fn some(values: impl IntoIterator<Item = u64>) -> Vec<Option<u64>> {
+        values.into_iter().map(Some).collect()
+    }
+
     #[test]
     fn a_percentile_needs_twenty_runs() {
-        let nineteen: Vec<u64> = (1..=19).collect();
-        assert_eq!(spread(&nineteen).unwrap().p95, None);
-        let twenty: Vec<u64> = (1..=20).collect();
-        let s = spread(&twenty).unwrap();
-        assert_eq!((s.min, s.median, s.max, s.p95), (1, 10, 20, Some(19)));
+        assert_eq!(spread(&some(1..=19)).unwrap().p95, None);
+        let s = spread(&some(1..=20)).unwrap();
+        assert_eq!((s.min, s.median, s.max, s.p95), (Some(1), Some(10), Some(20), Some(Some(19))));
         assert_eq!(spread(&[]), None);
+    }
+
+    #[test]
+    fn a_run_that_never_came_about_is_the_longest_and_is_not_left_out() {
+        let s = spread(&[Some(5), None, Some(3)]).unwrap();
+        assert_eq!((s.n, s.never, s.min, s.median, s.max), (3, 1, Some(3), Some(5), None));
+        let s = spread(&[Some(5), None]).unwrap();
+        assert_eq!((s.median, s.max), (None, None), "the middle between a time and never is never");
+        let s = spread(&[None, None]).unwrap();
+        assert_eq!((s.never, s.min, s.median), (2, None, None));
+        // Two of twenty: 95 % of the runs are no longer at or below any time.
+        let mut twenty = some(1..=18);
+        twenty.extend([None, None]);
+        assert_eq!(spread(&twenty).unwrap().p95, Some(None));
+        twenty[18] = Some(19);
+        assert_eq!(spread(&twenty).unwrap().p95, Some(Some(19)));
     }
 }

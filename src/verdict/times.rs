@@ -1,4 +1,4 @@
-//! The times of a run, all on one monotonic clock (MEASUREMENT.md, "Faults and times").
+//! The times of a run, all on one monotonic clock (docs/FIGURES.md, "The moments").
 
 use super::record::Record;
 use crate::model::event::{Actor, Event, Moment, Role};
@@ -67,7 +67,7 @@ pub fn measure(r: &Record) -> Times {
         write,
         verified,
         verified_rto_ns: between(fault, verified),
-        human_ns: human_steps * r.plan.as_ref().map_or(0, |p| p.human_delay),
+        human_ns: r.plan.as_ref().map_or(0, |p| p.human_delay).saturating_mul(human_steps),
         outage_ns: between(first_failure(r), write),
         detection_ns: between(fault, detect),
         procedure_ns: between(at(Moment::Start), write),
@@ -104,7 +104,7 @@ fn stalled(r: &Record, from: Stamp, to: Stamp) -> u64 {
         Event::Stalled { ns } => Some(overlap(e.t, ns)),
         _ => None,
     });
-    stalls.sum()
+    stalls.fold(0, u64::saturating_add)
 }
 
 /// The part of an interval that no recorded work covers.
@@ -124,7 +124,7 @@ fn idle(r: &Record, from: Stamp, to: Stamp) -> Duration {
         covered += b.saturating_sub(a.max(reach));
         reach = reach.max(b);
     }
-    Duration::from_nanos((to.0 - from.0).saturating_sub(covered))
+    Duration::from_nanos(to.0.saturating_sub(from.0).saturating_sub(covered))
 }
 
 /// The waterfall: what follows from what, and what went on beside it.

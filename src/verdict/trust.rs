@@ -1,9 +1,12 @@
-//! Whether a measurement may be believed (MEASUREMENT.md, "What would falsify a measurement").
+//! Whether a measurement may be believed (docs/FIGURES.md, "Doubts").
 
+use super::expectations;
+use super::judge::Judgement;
 use super::loss;
 use super::record::Record;
 use super::times::Times;
 use crate::model::event::{Event, Role};
+use crate::model::plan::Plan;
 use crate::model::time::Stamp;
 use std::time::Duration;
 
@@ -113,6 +116,41 @@ pub fn doubts(r: &Record, times: &Times) -> Vec<Doubt> {
     all
 }
 
+/// No evidence is a gap: expectations that a run which ended in order must have been judged by, and for which it recorded
+/// nothing. Without this, a record that lost a part would pass by what is left.
+pub fn unjudged(r: &Record, judged: &[Judgement]) -> Option<Doubt> {
+    let plan = r.plan.as_ref().filter(|_| r.status() == "completed" && r.failures().next().is_none() && r.broken().next().is_none())?;
+    let is_due = |id: &str| due(r, plan, id) && judged.iter().all(|j| j.id != id);
+    let gaps: Vec<&str> = expectations::ALL.iter().map(|(spec, _)| spec.id).filter(|id| is_due(id)).collect();
+    let detail = || format!("nothing is recorded by which these could be judged: {}", gaps.join(", "));
+    (!gaps.is_empty()).then(|| Doubt { id: "not-judged", detail: detail() })
+}
+
+/// Whether a run of this plan must have been judged by an expectation: by every one of which nothing else is said here.
+fn due(r: &Record, plan: &Plan, id: &str) -> bool {
+    let said_not_run = |name: &str| r.events.iter().any(|e| matches!(&e.event, Event::NotRun { what, .. } if what == name));
+    let to_a_point = plan.point_in_time();
+    let control = to_a_point && !plan.quick;
+    let from_archive = plan.steps.iter().any(|s| s.action == "recover" && s.name != "restart");
+    let ordered = from_archive && !said_not_run("commit order of the archive");
+    let asked = plan.expect.iter().any(|e| e == id);
+    match id {
+        "rto" => plan.objectives.rto.is_some(),
+        "archive-loss" => plan.objectives.rpo.is_some() && (!to_a_point || control),
+        "slack" => to_a_point && plan.objectives.rpo.is_some(),
+        "rewind" => to_a_point && plan.objectives.rewind.is_some(),
+        "exact" => asked && to_a_point,
+        "control-restore-differs" => asked && control,
+        "control-complete" => control && ordered,
+        "no-lost-before-cut" => to_a_point || ordered,
+        "no-holes" => !to_a_point || control,
+        "archive-complete" | "one-timeline" => from_archive,
+        "encrypted-at-rest" => plan.encrypted,
+        "structure" => !said_not_run("amcheck"),
+        _ => true,
+    }
+}
+
 fn settings(r: &Record) -> Vec<Doubt> {
     let Some(settings) = r.settings(Role::Origin) else { return Vec::new() };
     let mut relaxed: Vec<String> = ["fsync", "full_page_writes", "synchronous_commit"]
@@ -137,8 +175,9 @@ fn recorder(r: &Record, times: &Times) -> Vec<Doubt> {
     let Some(measured) = times.verified_rto_ns else { return Vec::new() };
     let stalled = times.stalled_ns;
     let objective = r.plan.as_ref().and_then(|p| p.objectives.rto);
-    let could_change = objective.is_some_and(|o| measured + times.human_ns <= o && measured + times.human_ns + stalled > o);
-    if stalled * 10 <= measured && !could_change {
+    let total = measured.saturating_add(times.human_ns);
+    let could_change = objective.is_some_and(|o| total <= o && total.saturating_add(stalled) > o);
+    if stalled.saturating_mul(10) <= measured && !could_change {
         return Vec::new();
     }
     let human = |ns| crate::model::units::human_duration(Duration::from_nanos(ns));

@@ -26,12 +26,11 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     let out = Command::new(PROGRAM).args(["doctor", "--format", "json"]).output().expect("doctor runs");
     let value: Value = serde_json::from_slice(&out.stdout).expect("doctor prints JSON");
     let text = |f: &Value, k: &str| f[k].as_str().unwrap_or_default().to_string();
-    let findings = value["findings"].as_array().expect("findings").iter();
-    Machine {
-        findings: findings.map(|f| (text(f, "what"), text(f, "state"), text(f, "detail"))).collect(),
-        local: value["local"] == true,
-        docker: value["docker"] == true,
-    }
+    let findings: Vec<_> =
+        value["findings"].as_array().expect("findings").iter().map(|f| (text(f, "what"), text(f, "state"), text(f, "detail"))).collect();
+    // The images are those that the tests name, not those that a drill would use.
+    let docker = findings.iter().any(|(what, state, _)| what == "Docker Engine" && state == "there");
+    Machine { local: value["local"] == true, docker, findings }
 });
 
 /// Why a test cannot run here.

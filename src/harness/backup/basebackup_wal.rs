@@ -116,9 +116,21 @@ impl BackupNote {
 /// An edit of a base backup's files on their way to the store: for sabotages. `false`: the file is left out.
 pub type BaseEdit = Box<dyn FnMut(&Path, &mut Vec<u8>) -> bool + Send>;
 
+#[derive(Debug)]
 struct Streamed {
     manifest: Vec<u8>,
     raw_bytes: u64,
+    /// Cluster, from the control file.
+    system_identifier: Option<String>,
+}
+
+/// Where a cluster keeps who it is.
+const CONTROL_FILE: &str = "global/pg_control";
+
+/// The system identifier: the first eight bytes of a control file, in the order of the machine that wrote it (a restore needs one
+/// of the same kind anyway).
+fn identifier(control_file: &[u8]) -> Option<String> {
+    control_file.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes).to_string())
 }
 
 /// Takes a base backup of `source` into the vault.
@@ -157,11 +169,13 @@ pub async fn take(source: &Instance, vault: &Vault, id: &str, segment: u64) -> O
     drop(work);
     let manifest = Manifest::read(&streamed.manifest).map_err(|e| Error::failed(FailureClass::BackupFailed, e.to_string()))?;
     let range = manifest.wal.first().ok_or_else(|| Error::failed(FailureClass::BackupFailed, "the manifest names no log"))?;
+    let no_control = || Error::failed(FailureClass::BackupFailed, "the base backup has no control file");
+    let system_identifier = streamed.system_identifier.ok_or_else(no_control)?;
     let (tables, tables_at, checksums) = tables(source).await?;
     let note = BackupNote {
         note: 1,
         id: id.into(),
-        system_identifier: source.system_identifier.clone(),
+        system_identifier,
         version: source.node.version().into(),
         timeline: range.timeline,
         start: range.start,
@@ -212,21 +226,24 @@ fn copy_base(source: ChannelReader, out: &mut dyn Write, edit: Option<BaseEdit>,
     match edit {
         None => {
             let mut archive = tar::Archive::new(Tee { source, out, bytes: 0, told: 0, recorder });
-            let mut manifest = Vec::new();
+            let (mut manifest, mut control_file) = (Vec::new(), Vec::new());
             for entry in archive.entries()? {
                 let mut entry = entry?;
-                if entry.path()?.as_ref() == Path::new(MANIFEST_NAME) {
+                let path = entry.path()?.into_owned();
+                if path == Path::new(MANIFEST_NAME) {
                     entry.read_to_end(&mut manifest)?;
+                } else if path == Path::new(CONTROL_FILE) {
+                    entry.by_ref().take(8).read_to_end(&mut control_file)?;
                 }
             }
             let mut tee = archive.into_inner();
             io::copy(&mut tee, &mut io::sink())?;
-            Ok(Streamed { manifest, raw_bytes: tee.bytes })
+            Ok(Streamed { manifest, raw_bytes: tee.bytes, system_identifier: identifier(&control_file) })
         }
         Some(mut edit) => {
             let mut archive = tar::Archive::new(source);
             let mut builder = tar::Builder::new(out);
-            let (mut manifest, mut raw_bytes) = (Vec::new(), 0);
+            let (mut manifest, mut raw_bytes, mut system_identifier) = (Vec::new(), 0, None);
             for entry in archive.entries()? {
                 let mut entry = entry?;
                 let mut header = entry.header().clone();
@@ -244,12 +261,15 @@ fn copy_base(source: ChannelReader, out: &mut dyn Write, edit: Option<BaseEdit>,
                 header.set_cksum();
                 raw_bytes += content.len() as u64;
                 builder.append(&header, content.as_slice())?;
+                if path == Path::new(CONTROL_FILE) {
+                    system_identifier = identifier(&content);
+                }
                 if path == Path::new(MANIFEST_NAME) {
                     manifest = content;
                 }
             }
             builder.finish()?;
-            Ok(Streamed { manifest, raw_bytes })
+            Ok(Streamed { manifest, raw_bytes, system_identifier })
         }
     }
 }
@@ -345,14 +365,8 @@ fn unpack(plain: &mut dyn Read, mut sink: TreeSink, recorder: &Arc<Recorder>, of
         }
         let name = path.to_string_lossy().trim_start_matches("./").to_string();
         let size = entry.size();
-        let mut noting = Noting {
-            inner: &mut entry,
-            hash: Sha256::new(),
-            size: 0,
-            head: Vec::new(),
-            keep: usize::from(name == "global/pg_control") * 8,
-            error: None,
-        };
+        let mut noting =
+            Noting { inner: &mut entry, hash: Sha256::new(), size: 0, head: Vec::new(), keep: usize::from(name == CONTROL_FILE) * 8, error: None };
         if name == MANIFEST_NAME {
             noting.read_to_end(&mut manifest).map_err(corrupt)?;
             let mut copy = manifest.as_slice();
@@ -368,9 +382,10 @@ fn unpack(plain: &mut dyn Read, mut sink: TreeSink, recorder: &Arc<Recorder>, of
             // Damage of the stored object and trouble with our own disk look alike from here, but for who said it.
             return Err(if noting.error.is_some() { corrupt(e) } else { Error::Io { what: writing(), source: e } });
         }
-        if noting.keep > 0 && noting.head.len() >= 8 {
-            let bytes: [u8; 8] = noting.head[..8].try_into().unwrap_or_default();
-            restored.system_identifier = u64::from_le_bytes(bytes).to_string();
+        if noting.keep > 0
+            && let Some(found) = identifier(&noting.head)
+        {
+            restored.system_identifier = found;
         }
         done += noting.size;
         found.insert(name, Found { size: noting.size, sha256: hex(&noting.hash.finalize()) });
@@ -404,7 +419,7 @@ impl<R: Read> Read for Noting<'_, R> {
         self.hash.update(&out[..n]);
         self.size += n as u64;
         if self.head.len() < self.keep {
-            self.head.extend_from_slice(&out[..n.min(self.keep)]);
+            self.head.extend_from_slice(&out[..n.min(self.keep - self.head.len())]);
         }
         Ok(n)
     }
@@ -437,4 +452,46 @@ pub async fn damaged_pages(vault: &Vault, note: &BackupNote, files: BTreeSet<Str
         })
         .await?;
     Ok(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stream of a base backup of a cluster, as `pg_basebackup` gives it.
+    fn stream_of(cluster: u64) -> ChannelReader {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, content: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o600);
+            tar.append_data(&mut header, path, content).unwrap();
+        };
+        let mut control_file = cluster.to_ne_bytes().to_vec();
+        control_file.resize(8192, 7);
+        add("PG_VERSION", b"15");
+        add(CONTROL_FILE, &control_file);
+        add(MANIFEST_NAME, b"{}");
+        let (sender, receiver) = tokio::sync::mpsc::channel(1000);
+        for piece in tar.into_inner().unwrap().chunks(100) {
+            sender.try_send(Ok(bytes::Bytes::copy_from_slice(piece))).unwrap();
+        }
+        ChannelReader::new(receiver)
+    }
+
+    #[test]
+    fn a_base_backup_itself_says_of_which_cluster_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::start(&dir.path().join("events.jsonl"), None).unwrap();
+        for cluster in [7_400_000_000_000_000_001, u64::MAX] {
+            let streamed = copy_base(stream_of(cluster), &mut io::sink(), None, &recorder).unwrap();
+            assert_eq!(streamed.system_identifier, Some(cluster.to_string()));
+            assert_eq!(streamed.manifest, b"{}");
+            // The same where every file goes through an edit.
+            let all: BaseEdit = Box::new(|_, _| true);
+            assert_eq!(copy_base(stream_of(cluster), &mut io::sink(), Some(all), &recorder).unwrap().system_identifier, Some(cluster.to_string()));
+            let without: BaseEdit = Box::new(|path, _| path != Path::new(CONTROL_FILE));
+            assert_eq!(copy_base(stream_of(cluster), &mut io::sink(), Some(without), &recorder).unwrap().system_identifier, None);
+        }
+    }
 }

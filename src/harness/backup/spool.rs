@@ -5,7 +5,7 @@
 //! an answer that carries the nonce and the hash of what was stored; only then does PostgreSQL hear that the
 //! segment is archived. Restoring: the harness publishes a complete index of the archive and brings the files;
 //! the command ends with 1 only for a name that the complete index does not have, and with 126 for everything
-//! that is not certain (MEASUREMENT.md: exit 1–125 for a segment that exists means a silent end of the log).
+//! that is not certain (exit 1–125 for a segment that exists means a silent end of the log).
 
 use super::super::error::{Doing, Error, Outcome};
 use super::super::lab::Node;
@@ -170,7 +170,9 @@ async fn serve(dir: PathBuf, vault: Vault, instance: String, stop: Arc<AtomicBoo
             let Some((name, nonce)) = request.split_once('@').map(|(a, b)| (a.to_string(), b.to_string())) else { continue };
             let path = dir.join("in").join(&request);
             let Ok(hash) = hash_of(&path).await else { continue };
-            *state.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+            if is_switch(&name) {
+                *state.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+            }
             let answer = match archive(&vault, &name, &path, &hash, &state, &instance, asked).await {
                 Ok(()) => format!("stored {hash} {nonce}\n"),
                 Err(e) => {
@@ -187,6 +189,12 @@ async fn serve(dir: PathBuf, vault: Vault, instance: String, stop: Arc<AtomicBoo
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Whether a file that is handed over says that the log went on to another segment: a whole segment does, the record of a backup
+/// or the history of a timeline does not.
+fn is_switch(name: &str) -> bool {
+    name.len() == 24 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn requests(dir: &Path) -> Vec<String> {
@@ -372,4 +380,19 @@ pub async fn bring(dir: &Path, vault: &Vault, name: &str) -> Outcome<()> {
     std::fs::rename(&hidden, &ready).doing(|| format!("write {}", ready.display()))?;
     drop(work);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_segment_is_a_switch() {
+        assert!(is_switch("000000010000000000000005"));
+        for other in
+            ["000000010000000000000005.00000028.backup", "00000002.history", "000000010000000000000005.partial", "", "00000001000000000000000x"]
+        {
+            assert!(!is_switch(other), "{other}");
+        }
+    }
 }

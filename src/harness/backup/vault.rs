@@ -1,5 +1,6 @@
 //! Where one cluster's backups lie: a bucket, a prefix that names the cluster, and the sealing of what is stored.
 
+use super::super::blocking::Blocking;
 use super::super::error::{Doing, Error, Outcome};
 use super::super::recorder::Recorder;
 use super::super::sabotage::Saboteur;
@@ -8,8 +9,9 @@ use super::pipeline::{self, ChannelReader, Key, Parts, Sealer, Sealing, StoreTro
 use crate::model::event::{Actor, Event, FailureClass};
 use crate::model::seed::sha256;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// What was stored.
@@ -38,9 +40,32 @@ pub struct Vault {
     pub recorder: Arc<Recorder>,
     /// Deliberate defects.
     pub saboteur: Saboteur,
+    blocking: Blocking,
+    seen: Arc<Mutex<Hashes>>,
+}
+
+/// SHA-256 of objects by key: as stored, and as read to the end when they were opened last.
+#[derive(Default)]
+struct Hashes {
+    stored: BTreeMap<String, String>,
+    opened: BTreeMap<String, String>,
 }
 
 impl Vault {
+    /// The vault of a cluster: its objects are opened with the key that they are sealed with.
+    pub fn new(bucket: Bucket, prefix: &str, sealing: Sealing, recorder: Arc<Recorder>, saboteur: Saboteur, blocking: Blocking) -> Vault {
+        Vault { bucket, prefix: prefix.into(), opening: sealing.key.clone(), sealing, recorder, saboteur, blocking, seen: Arc::default() }
+    }
+
+    fn hashes(&self) -> std::sync::MutexGuard<'_, Hashes> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self, stored: &StoredObject) {
+        self.hashes().stored.insert(stored.key.clone(), stored.sha256.clone());
+        self.recorder.emit(Event::ObjectStored { key: stored.key.clone(), bytes: stored.bytes, sha256: stored.sha256.clone() });
+    }
+
     /// The suffix that says how an object is sealed.
     pub fn suffix(&self) -> &'static str {
         match (self.sealing.compress, self.sealing.key.is_some()) {
@@ -80,7 +105,7 @@ impl Vault {
         only_new: bool,
     ) -> Outcome<(StoredObject, String)> {
         let sealing = self.effective_sealing();
-        let sealed = tokio::task::spawn_blocking(move || -> std::io::Result<(Vec<u8>, String)> {
+        let sealed = self.blocking.run(move || -> std::io::Result<(Vec<u8>, String)> {
             let mut sealer = Sealer::new(&sealing, Vec::new())?;
             let mut plain = Hashing { inner: open()?, hash: Default::default(), bytes: 0 };
             std::io::copy(&mut plain, &mut sealer)?;
@@ -89,7 +114,7 @@ impl Vault {
         let (sealed, plain_sha) = sealed.await.map_err(|e| Error::Other(e.to_string()))?.map_err(|e| Error::Other(format!("seal {key}: {e}")))?;
         let stored = StoredObject { key: key.into(), bytes: sealed.len() as u64, sha256: sha256(&sealed) };
         self.bucket.put(key, sealed.into(), only_new).await?;
-        self.recorder.emit(Event::ObjectStored { key: stored.key.clone(), bytes: stored.bytes, sha256: stored.sha256.clone() });
+        self.announce(&stored);
         Ok((stored, plain_sha))
     }
 
@@ -101,7 +126,7 @@ impl Vault {
     ) -> Outcome<(StoredObject, T)> {
         let (sender, mut parts) = mpsc::channel::<Bytes>(1);
         let sealing = self.effective_sealing();
-        let sealing = tokio::task::spawn_blocking(move || -> std::io::Result<((String, u64), T)> {
+        let sealing = self.blocking.run(move || -> std::io::Result<((String, u64), T)> {
             let mut sealer = Sealer::new(&sealing, Parts::new(sender))?;
             let result = fill(&mut sealer)?;
             Ok((sealer.finish()?.finish()?, result))
@@ -133,7 +158,7 @@ impl Vault {
         uploaded?;
         let ((sha256, bytes), result) = sealed.map_err(|e| Error::Other(format!("seal {key}: {e}")))?;
         let stored = StoredObject { key: key.into(), bytes, sha256 };
-        self.recorder.emit(Event::ObjectStored { key: stored.key.clone(), bytes, sha256: stored.sha256.clone() });
+        self.announce(&stored);
         Ok((stored, result))
     }
 
@@ -162,7 +187,7 @@ impl Vault {
             }
         };
         let key_used = self.opening.clone();
-        let open = tokio::task::spawn_blocking(move || -> Outcome<(String, u64, T)> {
+        let open = self.blocking.run(move || -> Outcome<(String, u64, T)> {
             let mut hashing = Hashing { inner: ChannelReader::new(receiver), hash: Default::default(), bytes: 0 };
             let result = {
                 let mut plain = pipeline::open(&mut hashing, key_used.as_ref())?;
@@ -177,6 +202,7 @@ impl Vault {
         if read != bytes {
             return Err(Error::failed(FailureClass::ObjectCorrupt, format!("{key} has {read} bytes, the store says {bytes}")));
         }
+        self.hashes().opened.insert(key.into(), sha256.clone());
         Ok((StoredObject { key: key.into(), bytes, sha256 }, result))
     }
 
@@ -198,6 +224,29 @@ impl Vault {
             Ok(hashing.finish().0)
         });
         hashed.await.map(|(_, sha)| sha)
+    }
+
+    /// Whether an object opens with the key, to its end, and is what was stored. One that a restore has read is not read again.
+    pub async fn opens(&self, key: &str) -> Outcome<bool> {
+        let known = self.hashes().opened.get(key).cloned();
+        if known.is_none() {
+            let _work = self.recorder.work(Actor::Pipeline, format!("open {key}"));
+            match self.check(key).await {
+                Ok(_) => {}
+                // Nothing is known of an object that could not be asked for.
+                Err(Error::Failed { class: FailureClass::StoreUnavailable, detail }) => {
+                    return Err(Error::failed(FailureClass::StoreUnavailable, detail));
+                }
+                Err(Error::Failed { .. }) => return Ok(false),
+                Err(other) => return Err(other),
+            }
+        }
+        let hashes = self.hashes();
+        Ok(match (hashes.stored.get(key), hashes.opened.get(key)) {
+            (Some(stored), Some(opened)) => stored == opened,
+            (None, opened) => opened.is_some(),
+            (Some(_), None) => false,
+        })
     }
 
     /// Reads and opens an object into a file.

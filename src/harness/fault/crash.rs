@@ -27,9 +27,9 @@ fn inject<'a>(drill: &'a mut Drill, step: usize, _params: &'a Params) -> Boxed<'
         drill.recorder.moment(Moment::Inject, Some(step), "SIGKILL to every process");
         let left = drill.origin.node.crash().await?;
         drill.recorder.emit(Event::InstanceGone { instance: drill.origin.id(), how: "crashed".into(), left });
-        drill.recorder.moment(Moment::Fault, Some(step), "no process of it is found");
+        drill.recorder.moment(Moment::Fault, Some(step), super::gone(left, ""));
         drill.recorder.moment(Moment::Stop, Some(step), "crashed");
-        if left > 0 {
+        if let Some(left @ 1..) = left {
             return Err(Error::Other(format!("{left} processes of the crashed instance are still there")));
         }
         Ok(())

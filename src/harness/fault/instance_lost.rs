@@ -61,9 +61,9 @@ fn inject<'a>(drill: &'a mut Drill, step: usize, params: &'a Params) -> Boxed<'a
         drill.spool.discard();
         let left = drill.origin.node.lose().await?;
         drill.recorder.emit(Event::InstanceGone { instance: drill.origin.id(), how: "lost".into(), left });
-        drill.recorder.moment(Moment::Fault, Some(step), "no process of it is found, and its data directory is gone");
+        drill.recorder.moment(Moment::Fault, Some(step), super::gone(left, ", and its data directory is gone"));
         drill.recorder.moment(Moment::Stop, Some(step), "lost");
-        if left > 0 {
+        if let Some(left @ 1..) = left {
             return Err(Error::Other(format!("{left} processes of the lost instance are still there")));
         }
         Ok(())

@@ -19,3 +19,12 @@ pub struct Fault {
 
 /// Every fault.
 pub const ALL: &[Fault] = &[drop_table::FAULT, instance_lost::FAULT, crash::FAULT];
+
+/// What proves that an instance is gone.
+fn gone(left: Option<usize>, more: &str) -> String {
+    match left {
+        Some(0) => format!("no process of it is found{more}"),
+        Some(left) => format!("{left} processes of it are still found{more}"),
+        None => format!("it was killed, and nobody could look whether a process of it is left{more}"),
+    }
+}

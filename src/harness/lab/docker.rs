@@ -50,6 +50,16 @@ const DEFAULT_VERSION: &str = "17";
 /// The last image that MinIO's makers published.
 pub const DEFAULT_IMAGE_S3: &str = "minio/minio:RELEASE.2025-09-07T16-13-09Z";
 
+/// The image of PostgreSQL that a lab uses: what was named, or the default.
+pub fn image_postgres(named: Option<&str>, version: Option<&str>) -> String {
+    named.unwrap_or(DEFAULT_IMAGE_POSTGRES).replace("{version}", version.unwrap_or(DEFAULT_VERSION))
+}
+
+/// The image of the S3 store that a lab uses.
+pub fn image_s3(named: Option<&str>) -> &str {
+    named.unwrap_or(DEFAULT_IMAGE_S3)
+}
+
 /// Waits for ever, reaps what is orphaned, ends at once when asked.
 const IDLE: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
 
@@ -177,8 +187,7 @@ impl DockerNode {
     /// Starts an idle container of the PostgreSQL image.
     pub async fn start(lab: &Lab, node: &str, shared: &Path, version: Option<&str>) -> Outcome<DockerNode> {
         let docker = connect().await?;
-        let pattern = lab.options.image_postgres.as_deref().unwrap_or(DEFAULT_IMAGE_POSTGRES);
-        let image = pattern.replace("{version}", version.unwrap_or(DEFAULT_VERSION));
+        let image = image_postgres(lab.options.image_postgres.as_deref(), version);
         ensure_image(&docker, &image, "--image-postgres").await?;
         let name = format!("passmuster-{}-{node}", lab.run);
         let volume = format!("{name}-data");
@@ -401,13 +410,22 @@ impl DockerNode {
         Ok(TreeSink::Stream { builder, user: self.user, done })
     }
 
-    /// Kills the container, its volume left in place, and starts it again without a server.
-    pub async fn crash(&self) -> Outcome<usize> {
+    /// Kills the container, its volume left in place, and starts it again without a server. Returns how many processes were found
+    /// in it between.
+    pub async fn crash(&self) -> Outcome<Option<usize>> {
         self.kill().await?;
+        let left = left_in(&self.docker, &self.name).await;
         self.docker.start_container(&self.name, None::<StartContainerOptions>).await.map_err(docker_error("start a container"))?;
         let address = published(&self.docker, &self.name, PORT).await?;
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
-        Ok(0)
+        Ok(left)
+    }
+
+    /// Processes that work in the data directory, as the server's user sees them; `None`: the container does not say.
+    pub async fn left_running(&self) -> Option<usize> {
+        const COUNT: &str = "n=0; for p in /proc/[0-9]*; do case $(readlink \"$p/cwd\") in DATA|DATA/*) n=$((n + 1));; esac; done; echo \"$n\"";
+        let done = self.run(&Call::new("sh", ["-c".to_string(), COUNT.replace("DATA", DATA)]), false).await.ok()?;
+        done.success("sh").ok()?.text().trim().parse().ok()
     }
 
     async fn kill(&self) -> Outcome<()> {
@@ -421,18 +439,58 @@ impl DockerNode {
         Ok(())
     }
 
-    /// Removes the container and its volume.
-    pub async fn lose(&self, _journal: &Journal) -> Outcome<usize> {
+    /// Removes the container and its volume. Returns how many processes were found in it after it was killed.
+    pub async fn lose(&self, _journal: &Journal) -> Outcome<Option<usize>> {
         // Ours is the only handle; dropping it would remove the container in the background, unseen.
         let handle = self.container.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut left = None;
         if let Some(handle) = handle {
             self.kill().await?;
+            left = left_in(&self.docker, &self.name).await;
             let _ = handle.rm().await;
         }
         remove_container(&self.name).await?;
         remove_volume(&self.volume).await?;
-        Ok(0)
+        Ok(left)
     }
+}
+
+/// How many processes are left in a container that was killed, after some seconds at most. When its first process has ended, the
+/// kernel has ended all others of its process namespace: the engine shows it as not running, or no longer at all. `None`: the
+/// engine does not say.
+async fn left_in(docker: &Docker, name: &str) -> Option<usize> {
+    let mut left = None;
+    for _ in 0..500 {
+        left = match docker.inspect_container(name, None).await {
+            Ok(found) => match found.state.and_then(|s| s.running) {
+                Some(false) => return Some(0),
+                // Each row of its table is a process.
+                Some(true) => docker.top_processes(name, None).await.ok().and_then(|t| t.processes).map(|p| p.len()),
+                None => None,
+            },
+            Err(testcontainers::bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => return Some(0),
+            Err(_) => None,
+        };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    left
+}
+
+/// The first line that a program in a container prints, if it succeeds.
+pub async fn first_line(docker: &Docker, container: &str, cmd: &[&str]) -> Option<String> {
+    let options = CreateExecOptions {
+        cmd: Some(cmd.iter().map(|c| c.to_string()).collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(false),
+        ..Default::default()
+    };
+    let exec = docker.create_exec(container, options).await.ok()?;
+    let StartExecResults::Attached { mut output, .. } = docker.start_exec(&exec.id, None).await.ok()? else { return None };
+    let mut text = Vec::new();
+    while let Some(Ok(piece)) = output.next().await {
+        text.extend_from_slice(&piece.into_bytes());
+    }
+    String::from_utf8_lossy(&text).lines().map(str::trim).find(|l| !l.is_empty()).map(String::from)
 }
 
 /// Removes a container; one that is gone is no error.
@@ -479,15 +537,29 @@ pub async fn container_log(docker: &Docker, name: &str) -> String {
     text
 }
 
-/// Whether an engine answers, and which images of a lab are here; for `doctor`.
-pub async fn survey() -> Outcome<(String, Vec<String>)> {
+/// What an engine has; for `doctor`.
+pub struct Survey {
+    /// Its version.
+    pub version: String,
+    /// Of the images that were asked for, whether each is here, as a drill would look for it.
+    pub here: Vec<bool>,
+    /// The names of all that are here.
+    pub images: Vec<String>,
+}
+
+/// Whether an engine answers, and which images of a lab are here.
+pub async fn survey(asked: &[&str]) -> Outcome<Survey> {
     let docker = connect().await?;
     let version = docker.version().await.map_err(docker_error("ask the engine's version"))?;
     let images =
         docker.list_images(None::<testcontainers::bollard::query_parameters::ListImagesOptions>).await.map_err(docker_error("list images"))?;
     let mut tags: Vec<String> = images.into_iter().flat_map(|i| i.repo_tags).collect();
     tags.sort();
-    Ok((version.version.unwrap_or_default(), tags))
+    let mut here = Vec::new();
+    for image in asked {
+        here.push(docker.inspect_image(image).await.is_ok());
+    }
+    Ok(Survey { version: version.version.unwrap_or_default(), here, images: tags })
 }
 
 /// Reads a file of the harness's machine; here so that both providers read alike.

@@ -140,11 +140,25 @@ async fn undo_one(acquired: &Acquired) -> Outcome<()> {
     }
 }
 
+/// How long something may go on writing into a directory that is removed.
+const STILL_WRITING: Duration = Duration::from_secs(15);
+
+/// Removes a directory with all that is below, the processes that work there ended. A file that appears meanwhile (a program that
+/// the kernel is still ending, a server in a container) makes it try again.
 async fn remove_directory(path: &Path) -> Outcome<()> {
-    kill_below(path).await?;
-    match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).doing(|| format!("remove {}", path.display())),
-        _ => Ok(()),
+    use std::io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
+    let deadline = tokio::time::Instant::now() + STILL_WRITING;
+    loop {
+        kill_below(path).await?;
+        match std::fs::remove_dir_all(path) {
+            Ok(()) => return Ok(()),
+            // Also where something of it was removed by another meanwhile.
+            Err(e) if e.kind() == NotFound && !path.exists() => return Ok(()),
+            Err(e) if matches!(e.kind(), NotFound | DirectoryNotEmpty | ResourceBusy) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(e) => return Err(e).doing(|| format!("remove {}", path.display())),
+        }
     }
 }
 
@@ -244,4 +258,43 @@ pub async fn sweep(base: &Path, dry: bool) -> Outcome<Vec<Swept>> {
         });
     }
     Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_directory_that_is_still_written_to_is_removed_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let inner = path.join("node/data");
+        std::fs::create_dir_all(&inner).unwrap();
+        let (sender, began) = std::sync::mpsc::channel();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let writer = std::thread::spawn(move || {
+            // As an unpacking that nobody waits for: new directories and files.
+            let mut made = 0;
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                let sub = inner.join(format!("d{made}"));
+                made += usize::from(std::fs::create_dir_all(&sub).and_then(|()| std::fs::write(sub.join("f"), b"x")).is_ok());
+                if made == 50 {
+                    let _ = sender.send(());
+                }
+            }
+        });
+        began.recv().unwrap();
+        let end = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        // What comes back after the removal is not ours to prevent; that it does not fail meanwhile is.
+        remove_directory(&path).await.unwrap();
+        end.await.unwrap();
+        writer.join().unwrap();
+        remove_directory(&path).await.unwrap();
+        assert!(!path.exists());
+        remove_directory(&path).await.unwrap();
+    }
 }

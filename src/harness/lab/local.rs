@@ -121,6 +121,11 @@ impl LocalNode {
         }
     }
 
+    /// Processes that work in the data directory: every process of a server does.
+    pub fn left_running(&self) -> usize {
+        process::working_below(&self.data).len()
+    }
+
     /// Kills every process of the node at once.
     pub async fn crash(&self) -> usize {
         let mut segments: Vec<i64> = journal::shared_memory_of(&self.data).into_iter().collect();

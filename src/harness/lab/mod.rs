@@ -10,6 +10,7 @@ pub mod local;
 pub mod programs;
 pub mod tree;
 
+use super::blocking::Blocking;
 use super::error::{Doing, Error, Outcome};
 use super::process::{Finished, User};
 use super::recorder::Recorder;
@@ -67,8 +68,13 @@ pub struct Lab {
     pub recorder: Arc<Recorder>,
     /// Options.
     pub options: LabOptions,
+    /// Work on blocking threads, which may write below the run's directory.
+    pub blocking: Blocking,
     user: Option<User>,
 }
+
+/// How long work that was given up may take to notice.
+const GIVEN_UP: Duration = Duration::from_secs(5);
 
 impl Lab {
     /// Opens the lab: makes the run's private directory, journalled before it exists.
@@ -83,7 +89,7 @@ impl Lab {
         if provider == Provider::Local {
             super::process::adopt_orphans();
         }
-        Ok(Lab { provider, run: run.into(), dir, journal: Arc::new(journal), recorder, options, user })
+        Ok(Lab { provider, run: run.into(), dir, journal: Arc::new(journal), recorder, options, blocking: Blocking::default(), user })
     }
 
     /// The user that servers run as, if it is not us.
@@ -105,11 +111,21 @@ impl Lab {
             Provider::Local => Place::Local(Box::new(local::LocalNode::new(&host_dir, self.user, version)?)),
             Provider::Docker => Place::Docker(Box::new(docker::DockerNode::start(self, name, &shared, version).await?)),
         };
-        Ok(Node { name: name.into(), shared, place, journal: self.journal.clone(), asked: version.map(String::from) })
+        Ok(Node {
+            name: name.into(),
+            shared,
+            blocking: self.blocking.clone(),
+            place,
+            journal: self.journal.clone(),
+            asked: version.map(String::from),
+        })
     }
 
     /// Undoes everything, last first. Returns what could not be undone.
     pub async fn close(&self) -> Vec<String> {
+        // What a failure beside it, a time limit or Ctrl-C gave up still writes until it finds its source closed. Work that waits
+        // for a program of the lab ends when that is killed, below.
+        let _ = self.blocking.end(GIVEN_UP).await;
         if self.options.keep {
             return Vec::new();
         }
@@ -123,6 +139,8 @@ pub struct Node {
     pub name: String,
     /// The directory shared with the harness, as the harness sees it.
     pub shared: PathBuf,
+    /// Where work on blocking threads is counted.
+    pub blocking: Blocking,
     place: Place,
     journal: Arc<Journal>,
     asked: Option<String>,
@@ -293,21 +311,40 @@ impl Node {
     }
 
     /// Kills everything on the node, without a word to it, data left in place. Returns how many processes
-    /// were still found at the end.
-    pub async fn crash(&self) -> Outcome<usize> {
+    /// were still found at the end; `None`: nobody could look.
+    pub async fn crash(&self) -> Outcome<Option<usize>> {
         match &self.place {
-            Place::Local(n) => Ok(n.crash().await),
+            Place::Local(n) => Ok(Some(n.crash().await)),
             Place::Docker(n) => n.crash().await,
         }
     }
 
     /// The machine is gone: every process dead, shared memory and data removed. Returns how many processes
-    /// were still found at the end.
-    pub async fn lose(&self) -> Outcome<usize> {
+    /// were still found at the end; `None`: nobody could look.
+    pub async fn lose(&self) -> Outcome<Option<usize>> {
         match &self.place {
-            Place::Local(n) => n.lose().await,
+            Place::Local(n) => n.lose().await.map(Some),
             Place::Docker(n) => n.lose(&self.journal).await,
         }
+    }
+
+    /// Processes that still work in the data directory after the server has ended; `None`: nobody could look.
+    pub async fn left_running(&self) -> Option<usize> {
+        let count = || async {
+            match &self.place {
+                Place::Local(n) => Some(n.left_running()),
+                Place::Docker(n) => n.left_running().await,
+            }
+        };
+        // One that is on its way out may be seen once more.
+        for _ in 0..100 {
+            match count().await {
+                Some(0) => return Some(0),
+                Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                None => return None,
+            }
+        }
+        count().await
     }
 
     /// Gives the node up in order, at the end of its use.

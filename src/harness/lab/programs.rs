@@ -19,7 +19,7 @@ pub struct Programs {
     fallback: Vec<PathBuf>,
 }
 
-/// Client programs of a newer version that work against older servers (COMPONENTS.md).
+/// Client programs of a newer version that work against older servers.
 const CLIENTS: [&str; 4] = ["pg_basebackup", "psql", "pg_dump", "pg_restore"];
 
 impl Programs {

@@ -44,12 +44,22 @@ pub fn find(name: &str) -> Outcome<&'static Probe> {
 impl Asking {
     /// Runs one statement.
     async fn statement(&self, sql: &str) -> Result<(), String> {
+        self.first(sql).await.map(|_| ())
+    }
+
+    /// Runs one statement; the first value of its first row.
+    async fn first(&self, sql: &str) -> Result<Option<String>, String> {
+        use tokio_postgres::SimpleQueryMessage::Row;
         let work = async {
             let client = postgres::connect(self.address, &self.login).await?;
-            client.batch_execute(sql).await
+            let answer = client.simple_query(sql).await?;
+            Ok::<_, tokio_postgres::Error>(answer.iter().find_map(|m| match m {
+                Row(row) => row.try_get(0).ok().flatten().map(String::from),
+                _ => None,
+            }))
         };
         match tokio::time::timeout(ANSWER, work).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(first)) => Ok(first),
             Ok(Err(e)) => Err(e.as_db_error().map_or_else(|| e.to_string(), |db| db.message().to_string())),
             Err(_) => Err("no answer in time".into()),
         }

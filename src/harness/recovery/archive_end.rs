@@ -18,7 +18,8 @@ const SPEC: KindSpec = KindSpec {
     name: "archive-end",
     summary: "A new server from the base backup and everything that the archive has",
     doc: "What was acknowledged and had not left the lost instance is gone: the archive loss, judged against `rpo`. The archive \
-          must be without gaps from the base backup on; a server would end recovery at the first gap without a word.",
+          must be without gaps from the base backup on; a server would end recovery at the first gap without a word. It follows \
+          the timeline of the base backup, and any later one in the archive is shown (`one-timeline`).",
     on: &["postgres"],
     params: &[],
     sabotages: &[],
@@ -30,7 +31,7 @@ fn run(drill: &mut Drill, step: usize) -> Boxed<'_, Outcome<()>> {
         let vault = restore::opening_vault(drill);
         let node = restore::node(drill, "recovered").await?;
         let note = restore::find_backup(&vault).await?;
-        let base = restore::base(&vault, &note, &node, Role::Recovered);
+        let base = restore::base_of(drill, step, &vault, &note, &node);
         let archive = async {
             let (snapshot, bringing) = restore::archive(&vault, &node, Role::Recovered, &note).await?;
             if let Some(gap) = first_gap(snapshot.files.keys().map(String::as_str), note.timeline, note.start, note.segment) {
@@ -40,12 +41,12 @@ fn run(drill: &mut Drill, step: usize) -> Boxed<'_, Outcome<()>> {
         };
         let (restored, archived) = restore::both(base, archive).await?;
         let (snapshot, bringing) = archived;
-        drill.recorder.moment(Moment::Bytes, Some(step), "every file of the base backup is unpacked");
         let target = Target {
             kind: TargetKind::End,
             value: String::new(),
             inclusive: true,
-            timeline: "latest".into(),
+            // As a number: `latest` would follow any stray timeline that the archive names, away from what the instance wrote.
+            timeline: note.timeline.to_string(),
             known_from: "end of the archive".into(),
             at: drill.recorder.now(),
             found: Vec::new(),

@@ -35,14 +35,11 @@ fn run<'a>(drill: &'a mut Drill, step: usize, decl: Option<&'a TargetDecl>) -> B
         let node = restore::node(drill, "recovered").await?;
         let note = restore::find_backup(&vault).await?;
         // The base backup does not depend on the target, so it is restored while the target is looked for.
-        let base = restore::base(&vault, &note, &node, Role::Recovered);
+        let base = restore::base_of(drill, step, &vault, &note, &node);
         let target = async {
             stop_origin(drill, step).await?;
             drill.sabotage(Point::Stopped).await?;
             let (snapshot, mut bringing) = restore::archive(&vault, &node, Role::Recovered, &note).await?;
-            for name in locate::foreign_timelines(&snapshot.files, note.timeline, note.segment) {
-                drill.recorder.emit(Event::ForeignTimeline { name });
-            }
             let (target, wal) = match decl.known_from {
                 KnownFrom::Wal => {
                     bringing.all_here().await?;
@@ -56,7 +53,6 @@ fn run<'a>(drill: &'a mut Drill, step: usize, decl: Option<&'a TargetDecl>) -> B
             Ok((snapshot, bringing, target, wal))
         };
         let (restored, (snapshot, bringing, located, wal)) = restore::both(base, target).await?;
-        drill.recorder.moment(Moment::Bytes, Some(step), "every file of the base backup is unpacked");
         let wal = restore::check_base(&vault, &note, &restored, &node, located.damage, wal, &bringing, &drill.recorder).await?;
         let empty = WalMap::default();
         let target = drill.saboteur.retarget(&located, wal.as_ref().unwrap_or(&empty), &drill.recorder);

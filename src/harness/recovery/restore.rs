@@ -44,6 +44,7 @@ pub async fn find_backup(vault: &Vault) -> Outcome<BackupNote> {
 /// Restores the base backup's files.
 pub async fn base(vault: &Vault, note: &BackupNote, node: &Node, role: Role) -> Outcome<Restored> {
     let restored = basebackup_wal::restore(vault, note, node, role).await?;
+    vault.recorder.emit(Event::BackupOpened { id: note.id.clone(), role, system_identifier: restored.system_identifier.clone() });
     if restored.system_identifier != vault.prefix {
         let detail = format!("the base backup is of cluster {}, not of {}", restored.system_identifier, vault.prefix);
         return Err(Error::failed(FailureClass::WrongCluster, detail));
@@ -51,9 +52,23 @@ pub async fn base(vault: &Vault, note: &BackupNote, node: &Node, role: Role) -> 
     Ok(restored)
 }
 
-/// Lists the archive and begins to bring it to the node.
+/// The recovery's base backup: stamped when its last file is there, whatever else is still being looked for.
+pub async fn base_of(drill: &Drill, step: usize, vault: &Vault, note: &BackupNote, node: &Node) -> Outcome<Restored> {
+    let restored = base(vault, note, node, Role::Recovered).await?;
+    drill.recorder.moment(Moment::Bytes, Some(step), "every file of the base backup is unpacked");
+    Ok(restored)
+}
+
+/// Lists the archive, looks for timelines that are not the base backup's, and begins to bring it to the node.
 pub async fn archive(vault: &Vault, node: &Node, role: Role, note: &BackupNote) -> Outcome<(Snapshot, Bringing)> {
-    let snapshot = needed(Snapshot::take(vault).await?, note);
+    let listed = Snapshot::take(vault).await?;
+    // In all that is there, before anything is left out as not needed.
+    let found = locate::timelines(&listed.files, note.segment);
+    vault.recorder.emit(Event::TimelinesSeen { found: found.into_iter().collect(), expected: note.timeline });
+    for name in locate::foreign_timelines(&listed.files, note.timeline, note.segment) {
+        vault.recorder.emit(Event::ForeignTimeline { name });
+    }
+    let snapshot = needed(listed, note);
     vault.recorder.emit(Event::ArchiveListed { files: snapshot.files.iter().map(|(k, v)| (k.clone(), *v)).collect() });
     let bringing = Bringing::start(node, role, vault.clone(), &snapshot)?;
     Ok((snapshot, bringing))
@@ -164,7 +179,7 @@ pub async fn start(drill: &mut Drill, order: Order<'_>) -> Outcome<()> {
     let mut settings = vec![
         ("archive_mode", "on".to_string()),
         ("archive_command", ArchiveSpool::command(&order.node)),
-        ("archive_timeout", format!("{}s", drill.cluster.archive_timeout.as_secs().max(1))),
+        ("archive_timeout", drill.cluster.archive_timeout_setting()),
     ];
     settings.extend(target_settings(order.target));
     settings.extend(drill.saboteur.recovery_settings(order.role, &drill.recorder));

@@ -29,33 +29,59 @@ const SIBLING: SabotageSpec = SabotageSpec {
     differs_by_lab: false,
 };
 
+const RECORDED: SabotageSpec = SabotageSpec {
+    name: "backup-job-reads-another-cluster",
+    summary: "The backup job reads another server and records what it took",
+    consequence: Consequence::Fail,
+    caught_by: &["one-cluster"],
+    scenarios: &["postgres-instance-lost"],
+    differs_by_lab: false,
+};
+
+/// Which cluster, and what is said of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Stranger,
+    Sibling,
+    Recorded,
+}
+
 /// Puts another cluster's base backup in the place of the right one.
 pub struct BaseOfAnotherCluster {
-    sibling: bool,
+    which: Which,
     clone: Mutex<Option<Instance>>,
 }
 
 impl BaseOfAnotherCluster {
     /// A cluster with an identifier of its own.
     pub fn stranger() -> BaseOfAnotherCluster {
-        BaseOfAnotherCluster { sibling: false, clone: Mutex::default() }
+        BaseOfAnotherCluster { which: Which::Stranger, clone: Mutex::default() }
     }
 
     /// A cluster that shares the identifier.
     pub fn sibling() -> BaseOfAnotherCluster {
-        BaseOfAnotherCluster { sibling: true, clone: Mutex::default() }
+        BaseOfAnotherCluster { which: Which::Sibling, clone: Mutex::default() }
+    }
+
+    /// A cluster with an identifier of its own, and a job that records what it took.
+    pub fn recorded() -> BaseOfAnotherCluster {
+        BaseOfAnotherCluster { which: Which::Recorded, clone: Mutex::default() }
     }
 }
 
 impl Sabotage for BaseOfAnotherCluster {
     fn spec(&self) -> &'static SabotageSpec {
-        if self.sibling { &SIBLING } else { &STRANGER }
+        match self.which {
+            Which::Stranger => &STRANGER,
+            Which::Sibling => &SIBLING,
+            Which::Recorded => &RECORDED,
+        }
     }
 
     fn at<'a>(&'a self, point: Point, stage: &'a Stage<'a>) -> Deed<'a> {
         Box::pin(async move {
             match point {
-                Point::Started if self.sibling => {
+                Point::Started if self.which == Which::Sibling => {
                     let clone = clone_of(stage).await?;
                     *self.clone.lock().unwrap_or_else(PoisonError::into_inner) = Some(clone);
                     Ok(())
@@ -112,6 +138,10 @@ async fn replace(me: &BaseOfAnotherCluster, stage: &Stage<'_>, other: &Instance)
     let Some(right) = stage.backup else { return Ok(()) };
     advance_to(other, Lsn(right.start.0 - stage.cluster.segment), stage.cluster.segment).await?;
     let wrong = basebackup_wal::take(other, stage.vault, &right.id, stage.cluster.segment).await?;
+    if me.which == Which::Recorded {
+        // As the job of the drill does: of which cluster it is, the backup itself says.
+        basebackup_wal::announce(&wrong, 0, &stage.lab.recorder);
+    }
     let forged = BackupNote { object_sha256: wrong.object_sha256, raw_bytes: wrong.raw_bytes, ..right.clone() };
     let body = serde_json::to_vec(&forged).map_err(|e| Error::Other(e.to_string()))?;
     stage.vault.put(&stage.vault.base_key(&right.id, "backup.json"), body, false).await?;

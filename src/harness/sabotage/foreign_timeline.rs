@@ -17,7 +17,7 @@ const SPEC: SabotageSpec = SabotageSpec {
     summary: "The archive holds the log of another timeline with its history file",
     consequence: Consequence::Fail,
     caught_by: &["one-timeline"],
-    scenarios: &["postgres-drop-table"],
+    scenarios: &["postgres-drop-table", "postgres-instance-lost"],
     differs_by_lab: false,
 };
 
@@ -42,9 +42,9 @@ impl Sabotage for ForeignTimeline {
 async fn stray_restore(stage: &Stage<'_>, note: &basebackup_wal::BackupNote) -> Outcome<()> {
     let node = Arc::new(stage.lab.node("stray", stage.origin.node.same_build()).await?);
     let vault = stage.vault;
-    restore::base(vault, note, &node, Role::Control).await?;
+    restore::base(vault, note, &node, Role::Stranger).await?;
     let snapshot = crate::harness::backup::spool::Snapshot::take(vault).await?;
-    let bringing = crate::harness::backup::spool::Bringing::start(&node, Role::Control, vault.clone(), &snapshot)?;
+    let bringing = crate::harness::backup::spool::Bringing::start(&node, Role::Stranger, vault.clone(), &snapshot)?;
     ArchiveSpool::prepare(&node)?;
     let spool = ArchiveSpool::open(&node, vault.clone(), "stray".into())?;
     let target = Target {
@@ -61,7 +61,7 @@ async fn stray_restore(stage: &Stage<'_>, note: &basebackup_wal::BackupNote) -> 
     let mut settings =
         vec![("archive_mode", "on".to_string()), ("archive_command", ArchiveSpool::command(&node)), ("archive_timeout", "1s".to_string())];
     settings.extend(restore::target_settings(&target));
-    let order = Order { vault, note, node: node.clone(), role: Role::Control, target: &target, bringing, snapshot, wal: None, step: 0 };
+    let order = Order { vault, note, node: node.clone(), role: Role::Stranger, target: &target, bringing, snapshot, wal: None, step: 0 };
     let stray = restore::bring_up(&order, stage.cluster, &stage.origin.login, &stage.lab.recorder, "stray", &settings).await?;
     let history = "00000002.history";
     poll("the stray server's history file", Duration::from_secs(30), Duration::from_millis(5), || async {

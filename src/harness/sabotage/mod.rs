@@ -4,25 +4,36 @@
 //! A sabotage acts at the seams that this module defines, and nowhere else: the engine asks it at each, and an
 //! honest run gets the default answers.
 
+pub mod all_objects_deleted;
 pub mod archive_skips_segment;
 pub mod archiver_survives;
+pub mod backup_deleted;
 pub mod base_file_missing;
 pub mod base_of_another_cluster;
 pub mod base_page_flipped;
+pub mod control_with_target;
 pub mod endpoint_not_moved;
 pub mod foreign_timeline;
 pub mod idle_load;
+pub mod index_incomplete;
 pub mod ledger_edited;
 pub mod not_found_instead_of_503;
 pub mod object_damaged;
 pub mod object_deleted;
+pub mod object_unexplained;
 pub mod paused_at_target;
 pub mod recorder_stalled;
+pub mod recovered_read_only;
 pub mod results_unread;
+pub mod row_changed;
+pub mod rows_added;
 pub mod rows_removed;
+pub mod segment_rewritten;
 pub mod settings;
+pub mod standby_missing;
 pub mod stored_unencrypted;
 pub mod target_moved;
+pub mod transaction_removed;
 pub mod wrong_key;
 
 use super::backup::basebackup_wal::{BackupNote, BaseEdit};
@@ -33,6 +44,7 @@ use super::lab::Lab;
 use super::locate::WalMap;
 use super::recorder::Recorder;
 use super::system::postgres::{ClusterSettings, Instance};
+use super::workload::linked::Linked;
 use crate::model::catalog::SabotageSpec;
 use crate::model::event::{Event, Role};
 use crate::model::wal::Target;
@@ -106,6 +118,8 @@ pub struct Stage<'a> {
     pub seed: u64,
     /// The ledger's file.
     pub ledger: &'a Path,
+    /// The load, once it runs.
+    pub load: Option<&'a Linked>,
 }
 
 /// What a sabotage does at a point.
@@ -333,6 +347,7 @@ pub fn all() -> Vec<Arc<dyn Sabotage>> {
         Arc::new(base_file_missing::BaseFileMissing::default()),
         Arc::new(base_of_another_cluster::BaseOfAnotherCluster::stranger()),
         Arc::new(base_of_another_cluster::BaseOfAnotherCluster::sibling()),
+        Arc::new(base_of_another_cluster::BaseOfAnotherCluster::recorded()),
         Arc::new(foreign_timeline::ForeignTimeline),
         Arc::new(target_moved::TargetMoved::late()),
         Arc::new(target_moved::TargetMoved::early()),
@@ -340,10 +355,25 @@ pub fn all() -> Vec<Arc<dyn Sabotage>> {
         Arc::new(wrong_key::WrongKey),
         Arc::new(settings::Settings::async_commit()),
         Arc::new(object_deleted::ObjectDeleted),
+        Arc::new(all_objects_deleted::AllObjectsDeleted),
         Arc::new(paused_at_target::PausedAtTarget),
+        Arc::new(recovered_read_only::RecoveredReadOnly),
         Arc::new(rows_removed::RowsRemoved::table()),
         Arc::new(rows_removed::RowsRemoved::row()),
         Arc::new(rows_removed::RowsRemoved::dropped_before()),
+        Arc::new(row_changed::RowChanged),
+        Arc::new(rows_added::RowsAdded::invented()),
+        Arc::new(rows_added::RowsAdded::doubled()),
+        Arc::new(rows_added::RowsAdded::resurrected()),
+        Arc::new(transaction_removed::TransactionRemoved::held()),
+        Arc::new(transaction_removed::TransactionRemoved::hole()),
+        Arc::new(transaction_removed::TransactionRemoved::later()),
+        Arc::new(index_incomplete::IndexIncomplete),
+        Arc::new(object_unexplained::ObjectUnexplained),
+        Arc::new(segment_rewritten::SegmentRewritten),
+        Arc::new(control_with_target::ControlWithTarget::default()),
+        Arc::new(standby_missing::StandbyMissing),
+        Arc::new(backup_deleted::BackupDeleted),
         Arc::new(endpoint_not_moved::EndpointNotMoved),
         Arc::new(archiver_survives::ArchiverSurvives::default()),
         Arc::new(ledger_edited::LedgerEdited),

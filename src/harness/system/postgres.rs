@@ -72,7 +72,7 @@ pub struct ClusterSettings {
     pub segment: u64,
     /// Data checksums.
     pub checksums: bool,
-    /// `archive_timeout`.
+    /// `archive_timeout`, in whole seconds.
     pub archive_timeout: Duration,
     /// Settings from the scenario.
     pub extra: BTreeMap<String, String>,
@@ -88,9 +88,22 @@ impl ClusterSettings {
         Ok(ClusterSettings {
             segment,
             checksums: params.bool("checksums"),
-            archive_timeout: params.duration("archive_timeout"),
+            archive_timeout: whole_seconds(params.duration("archive_timeout")),
             extra: params.settings("settings"),
         })
+    }
+}
+
+/// PostgreSQL takes `archive_timeout` in whole seconds. Rounded up, so that the server never archives more often than was
+/// written: that would make a loss look smaller than it is. Zero would turn it off.
+fn whole_seconds(written: Duration) -> Duration {
+    Duration::from_secs((written.as_secs() + u64::from(written.subsec_nanos() > 0)).max(1))
+}
+
+impl ClusterSettings {
+    /// `archive_timeout` as the server is told.
+    pub fn archive_timeout_setting(&self) -> String {
+        format!("{}s", self.archive_timeout.as_secs())
     }
 }
 
@@ -211,7 +224,7 @@ impl Instance {
         let _work = self.recorder.work(Actor::Program, format!("configure the {} server", self.role.word()));
         let mut sink = self.node.sink().await?;
         let configuration = configuration.to_string();
-        let upload = tokio::task::spawn_blocking(move || {
+        let upload = self.node.blocking.run(move || {
             let put = |sink: &mut super::super::lab::tree::TreeSink, name: &str, text: &str| {
                 sink.file(name.as_ref(), text.len() as u64, &mut text.as_bytes())
             };
@@ -334,7 +347,8 @@ impl Instance {
         self.node.signal_server(nix::sys::signal::Signal::SIGINT).await?;
         let how = poll("the server's shutdown", START_LIMIT, Duration::from_millis(2), || self.node.server_exited()).await?;
         drop(work);
-        self.recorder.emit(Event::InstanceGone { instance: self.id(), how: format!("clean: {how}"), left: 0 });
+        let left = self.node.left_running().await;
+        self.recorder.emit(Event::InstanceGone { instance: self.id(), how: format!("clean: {how}"), left });
         Ok(())
     }
 }
@@ -358,7 +372,7 @@ pub fn machine_trouble(log: &str) -> Option<&'static str> {
     if said("could not bind") || said("could not create any TCP/IP sockets") {
         Some("another process took the port after it was found free: run again")
     } else if said("No space left on device") {
-        Some("free space, or choose another place with `--scratch DIR`")
+        Some("free space, or choose another place for the lab with `--scratch DIR`")
     } else if said("Cannot allocate memory") || said("could not map anonymous shared memory") {
         Some("free memory, or ask for less in `settings` of the system in the scenario")
     } else {
@@ -392,6 +406,12 @@ pub fn classify_log(log: &str) -> (FailureClass, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_archive_timeout_is_rounded_up_and_never_off() {
+        let of = |ms| whole_seconds(Duration::from_millis(ms)).as_secs();
+        assert_eq!([of(0), of(1), of(1000), of(1001), of(1500), of(1999), of(2000), of(60_000)], [1, 1, 1, 2, 2, 2, 2, 60]);
+    }
 
     #[test]
     fn a_servers_last_words_are_told_apart() {

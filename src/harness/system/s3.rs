@@ -6,9 +6,10 @@
 use super::super::error::{Doing, Error, Outcome};
 use super::super::lab::{Lab, Provider, docker, missing};
 use super::super::process::{self, Spec};
-use super::super::recorder::poll;
+use super::super::recorder::{Recorder, poll};
 use super::super::store::{self, Bucket, Endpoint, StoreProblem};
 use crate::model::catalog::{Class, KindSpec};
+use crate::model::event::Event;
 use crate::model::params::{ParamSpec, ParamType, Params};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ pub const SPEC: KindSpec = KindSpec {
     summary: "An S3 store: embedded in the harness, or MinIO as a process or a container",
     doc: "Holds what is backed up, and the objects of a linked workload. The embedded store (crate s3s-fs) keeps \
           files below the run's private directory and has no versioning, object lock, lifecycle or server-side \
-          encryption; a drill that needs those is skipped on it, with the reason. MinIO is the real program.",
+          encryption. MinIO is the real program. Which one ran, with its version, is recorded.",
     on: &[],
     params: &[
         ParamSpec::new(
@@ -33,7 +34,12 @@ pub const SPEC: KindSpec = KindSpec {
             "auto",
             "`embedded` lives in the harness; `minio` is the real program; `auto` is embedded on the local lab and MinIO on the docker lab.",
         ),
-        ParamSpec::new("versioning", ParamType::Bool, "false", "Keep versions of objects; a store without versioning makes the drill skipped."),
+        ParamSpec::new(
+            "versioning",
+            ParamType::Bool,
+            "false",
+            "Keep versions of the objects and backups; with a store that keeps none the drill ends with an error that says so.",
+        ),
     ],
     sabotages: &[],
 };
@@ -48,8 +54,8 @@ pub struct S3System {
     pub describes_as: String,
     /// Whether conditional writes (`If-None-Match: *`) are honoured, as probed.
     pub conditional_put: bool,
-    /// Whether objects get version ids, as probed.
-    pub versions: bool,
+    /// Whether objects get version ids, as probed; `None`: not asked for.
+    pub versions: Option<bool>,
     running: Mutex<Option<Running>>,
 }
 
@@ -82,7 +88,7 @@ impl S3System {
         };
         let endpoint = Endpoint { url, access_key: keys.0, secret_key: keys.1, region: "us-east-1".into() };
         let mut system =
-            S3System { endpoint, profile: profile.into(), describes_as, conditional_put: false, versions: false, running: Mutex::new(Some(running)) };
+            S3System { endpoint, profile: profile.into(), describes_as, conditional_put: false, versions: None, running: Mutex::new(Some(running)) };
         system.wait_ready().await?;
         system.probe(params.bool("versioning")).await?;
         Ok(system)
@@ -110,16 +116,47 @@ impl S3System {
         bucket.put("once", Bytes::from_static(b"1"), true).await?;
         self.conditional_put = matches!(bucket.put("once", Bytes::from_static(b"2"), true).await, Err(e) if e.problem == StoreProblem::Exists);
         if versioning {
-            self.versions =
-                bucket.enable_versioning().await.unwrap_or(false) && bucket.put("versioned", Bytes::from_static(b"1"), false).await?.is_some();
-            if !self.versions {
-                return Err(missing(
-                    format!("the scenario asks for versions of objects, which the {} store does not keep", self.profile),
-                    "run it on MinIO: `--set profile=minio`, or `--lab docker`",
-                ));
+            self.keep_versions(&bucket).await?;
+            // It may say yes and keep none.
+            if bucket.put("versioned", Bytes::from_static(b"1"), false).await?.is_none() {
+                return Err(self.no_versions("what it stores gets no version"));
             }
+            self.versions = Some(true);
         }
         Ok(())
+    }
+
+    async fn keep_versions(&self, bucket: &Bucket) -> Outcome<()> {
+        match bucket.enable_versioning().await {
+            Ok(true) if bucket.keeps_versions().await? => Ok(()),
+            Ok(true) => Err(self.no_versions("it was turned on, and the store says that it is off")),
+            Ok(false) => Err(self.no_versions("it does not know them")),
+            Err(e) if e.problem == StoreProblem::Unavailable => Err(e.into()),
+            Err(e) => Err(self.no_versions(&e.to_string())),
+        }
+    }
+
+    fn no_versions(&self, why: &str) -> Error {
+        missing(
+            format!("the scenario asks for versions of objects, which the {} store does not keep: {why}", self.profile),
+            "run it on MinIO: `--set profile=minio`, or `--lab docker`; or take `versioning` out",
+        )
+    }
+
+    /// Makes a bucket of the drill what the scenario asks for.
+    pub async fn prepare(&self, bucket: &Bucket) -> Outcome<()> {
+        if self.versions == Some(true) { self.keep_versions(bucket).await } else { Ok(()) }
+    }
+
+    /// Records which store it is.
+    pub fn announce(&self, name: &str, recorder: &Recorder) {
+        recorder.emit(Event::StoreStarted {
+            name: name.into(),
+            profile: self.profile.clone(),
+            describes_as: self.describes_as.clone(),
+            conditional_put: self.conditional_put,
+            versions: self.versions,
+        });
     }
 
     /// Ends the store at once, as an outage does; what it stored stays.
@@ -225,11 +262,12 @@ async fn minio_process(dir: &Path, keys: &(String, String)) -> Outcome<(String, 
     let spec = Spec::new(&program, args).cwd(dir).env("MINIO_ROOT_USER", &keys.0).env("MINIO_ROOT_PASSWORD", &keys.1).env("MINIO_BROWSER", "off");
     let server = process::serve(&spec, &dir.join("minio.log"))?;
     let version = process::output_blocking(&Spec::new(&program, ["--version"])).unwrap_or_default();
-    Ok((format!("http://{address}"), Running::Process(server), version.lines().next().unwrap_or("minio").to_string()))
+    let version = version.lines().next().filter(|l| !l.trim().is_empty()).unwrap_or("minio, which does not say its version").to_string();
+    Ok((format!("http://{address}"), Running::Process(server), version))
 }
 
 async fn minio_container(lab: &Lab, name: &str, keys: &(String, String)) -> Outcome<(String, Running, String)> {
-    let image = lab.options.image_s3.as_deref().unwrap_or(docker::DEFAULT_IMAGE_S3);
+    let image = docker::image_s3(lab.options.image_s3.as_deref());
     let engine = docker::connect().await?;
     docker::ensure_image(&engine, image, "--image-s3").await?;
     let container = format!("passmuster-{}-{name}", lab.run);
@@ -244,7 +282,10 @@ async fn minio_container(lab: &Lab, name: &str, keys: &(String, String)) -> Outc
     };
     let handle = docker::start_container(lab, spec).await?;
     let address = docker::published(&engine, &container, 9000).await?;
-    Ok((format!("http://{address}"), Running::Container(Box::new(handle), container), format!("MinIO in {image}")))
+    // The name of an image says nothing about what is in it.
+    let version = docker::first_line(&engine, &container, &["minio", "--version"]).await;
+    let version = format!("{}, in {image}", version.as_deref().unwrap_or("minio, which does not say its version"));
+    Ok((format!("http://{address}"), Running::Container(Box::new(handle), container), version))
 }
 
 /// Random bytes of the system in hexadecimal: for passwords, which must not follow from the run's seed.

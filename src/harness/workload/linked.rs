@@ -1,5 +1,5 @@
 //! The linked workload: transactions over several tables, some of which name an object whose PUT was
-//! acknowledged first (MEASUREMENT.md, "The ledger of acknowledged writes").
+//! acknowledged first (docs/EVIDENCE.md, "ledger.jsonl").
 //!
 //! Clients with an even number write to `ledger_a`, the others to `ledger_b`, so that good writes go on
 //! when one of the two is damaged. Every transaction also writes its presence row and its journal row,
@@ -164,14 +164,19 @@ impl Linked {
         first_error.map_or(Ok(()), Err)
     }
 
-    /// One operation under an identity of its own, outside of the load: for the first write after a recovery.
-    pub async fn single(&self) -> Outcome<Option<(u32, u64)>> {
-        let Ok((mut wire, instance)) = connect(&self.shared.settings).await else { return Ok(None) };
+    /// One operation under an identity of its own, outside of the load: for the first write after a recovery. The inner error says
+    /// why it was not acknowledged.
+    pub async fn single(&self) -> Outcome<Result<(u32, u64), String>> {
+        let (mut wire, instance) = match tokio::time::timeout(ANSWER, connect(&self.shared.settings)).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(gone)) => return Ok(Err(gone.words())),
+            Err(_) => return Ok(Err("no connection in time".into())),
+        };
         let mut identity = Identity::new(&self.shared, 0, &instance)?;
-        let outcome = identity.operate(&self.shared, &mut wire).await?;
+        let (outcome, why) = identity.operate(&self.shared, &mut wire).await?;
         let done = (identity.client, identity.next - 1);
         identity.retire(&self.shared, "single write")?;
-        Ok((outcome == OpOutcome::Ok).then_some(done))
+        Ok(if outcome == OpOutcome::Ok { Ok(done) } else { Err(why.unwrap_or_else(|| "in doubt".into())) })
     }
 }
 
@@ -258,7 +263,7 @@ impl Identity {
     }
 
     /// Attempts the next operation and writes its outcome down.
-    async fn operate(&mut self, shared: &Shared, wire: &mut Wire) -> Outcome<OpOutcome> {
+    async fn operate(&mut self, shared: &Shared, wire: &mut Wire) -> Outcome<(OpOutcome, Option<String>)> {
         if shared.settings.ledger {
             self.reserve(shared)?;
         }
@@ -284,7 +289,7 @@ impl Identity {
         };
         let attempt = tokio::time::timeout(ANSWER, self.attempt(shared, wire, &mut op, &payload));
         let (outcome, why) = attempt.await.unwrap_or((OpOutcome::Unknown, Some("time-out".into())));
-        (op.outcome, op.why) = (outcome, why);
+        (op.outcome, op.why) = (outcome, why.clone());
         op.completed = shared.recorder.now();
         if outcome == OpOutcome::Ok {
             self.chain = chain;
@@ -294,7 +299,7 @@ impl Identity {
         }
         let counter = if outcome == OpOutcome::Ok { &shared.ok } else { &shared.bad };
         counter.fetch_add(1, Ordering::Relaxed);
-        Ok(outcome)
+        Ok((outcome, why))
     }
 
     async fn attempt(&self, shared: &Shared, wire: &mut Wire, op: &mut Op, payload: &str) -> (OpOutcome, Option<String>) {
@@ -365,7 +370,7 @@ async fn client_loop(slot: u32, shared: &Arc<Shared>, orders: &mut watch::Receiv
             if !orders.borrow().running {
                 continue;
             }
-            let outcome = identity.operate(shared, &mut wire).await?;
+            let (outcome, _) = identity.operate(shared, &mut wire).await?;
             drop(busy);
             match outcome {
                 OpOutcome::Ok => was_good = true,
@@ -389,11 +394,7 @@ async fn client_loop(slot: u32, shared: &Arc<Shared>, orders: &mut watch::Receiv
 /// The first bad answer after a good one is an event.
 fn note_bad(shared: &Shared, slot: u32, was_good: &mut bool, gone: Gone) {
     if *was_good {
-        let why = match gone {
-            Gone::Fatal(says) => says.message,
-            Gone::Lost(why) => why,
-        };
-        shared.recorder.emit(Event::ClientError { slot, why });
+        shared.recorder.emit(Event::ClientError { slot, why: gone.words() });
         *was_good = false;
     }
 }

@@ -46,6 +46,14 @@ pub enum Gone {
 }
 
 impl Gone {
+    /// What was said, for people.
+    pub fn words(self) -> String {
+        match self {
+            Gone::Fatal(says) => says.message,
+            Gone::Lost(why) => why,
+        }
+    }
+
     /// A short word for the ledger.
     pub fn why(&self) -> String {
         match self {
@@ -188,7 +196,7 @@ mod fallible {
     }
 }
 
-/// What the answer to COMMIT means (MEASUREMENT.md, "The ledger of acknowledged writes").
+/// What the answer to COMMIT means (docs/EVIDENCE.md, "ledger.jsonl").
 pub fn commit_outcome(answer: Result<Reply, Gone>) -> (crate::model::ledger::OpOutcome, Option<String>) {
     use crate::model::ledger::OpOutcome;
     match answer {

@@ -1,0 +1,8 @@
+//! Any bytes in the place of one file of a bundle.
+#![no_main]
+
+#[allow(dead_code)] // each target has one of them
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::bundle(data));
