@@ -56,7 +56,8 @@ pub fn run(args: &GcArgs, out: &mut Out) -> Exit {
             run.left.iter().for_each(|l| text.push_str(&format!("  left: {l}\n")));
         }
         out.data(&text);
-        out.say(&if swept.is_empty() { "nothing to do: no dead run".into() } else { counted(swept.len(), "dead run") });
+        let nothing = if swept.is_empty() { ": nothing to do" } else { "" };
+        out.say(&format!("{}{nothing}", counted(swept.len(), "dead run")));
     }
     if swept.iter().all(|s| s.left.is_empty()) { Exit::Ok } else { Exit::Undecided }
 }
