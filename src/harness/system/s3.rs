@@ -295,3 +295,67 @@ pub fn random_hex(bytes: usize) -> Outcome<String> {
     std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut buffer)).doing(|| "read random bytes of the system".into())?;
     Ok(crate::model::seed::hex(&buffer))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::backup::pipeline::{Key, Sealing};
+    use crate::harness::backup::vault::Vault;
+    use crate::harness::blocking::Blocking;
+    use crate::harness::sabotage::Saboteur;
+    use crate::model::event::FailureClass;
+
+    /// A vault in an embedded store, whose directory is given back with it.
+    async fn vault() -> (tempfile::TempDir, Embedded, Vault) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        let embedded = Embedded::start(&store, &("key".into(), "secret".into())).await.unwrap();
+        let endpoint = Endpoint {
+            url: format!("http://{}", embedded.address),
+            access_key: "key".into(),
+            secret_key: "secret".into(),
+            region: "us-east-1".into(),
+        };
+        let bucket = Bucket::new(store::client(&endpoint), "backups");
+        bucket.create().await.unwrap();
+        let recorder = Recorder::start(&dir.path().join("events.jsonl"), None).unwrap();
+        let sealing = Sealing { compress: false, key: Some(Key::ephemeral()) };
+        (dir, embedded, Vault::new(bucket, "7", sealing, recorder, Saboteur::none(), Blocking::default()))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_object_is_opened_however_large_and_is_what_was_stored() {
+        let (_dir, _embedded, vault) = vault().await;
+        let plain: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        for key in ["good", "flipped", "replaced", "read"] {
+            vault.put(key, plain.clone(), false).await.unwrap();
+        }
+        assert!(vault.opens("good").await.unwrap());
+        // Damage that only shows near the end.
+        let mut bytes = vault.bucket.read("flipped").await.unwrap().to_vec();
+        let last = bytes.len() - 100;
+        bytes[last] ^= 1;
+        vault.bucket.put("flipped", bytes.into(), false).await.unwrap();
+        assert!(!vault.opens("flipped").await.unwrap());
+        // Sealed with the right key, and not what was stored there.
+        let good = vault.bucket.read("good").await.unwrap();
+        vault.bucket.put("replaced", good, false).await.unwrap();
+        assert!(!vault.opens("replaced").await.unwrap());
+        assert!(!vault.opens("gone").await.unwrap());
+        let other = Vault { opening: Some(Key::ephemeral()), ..vault.clone() };
+        assert!(matches!(other.read("read").await, Err(Error::Failed { class: FailureClass::WrongKey, .. })));
+        assert!(!other.opens("read").await.unwrap());
+        // What a restore has read to its end is not read again.
+        assert_eq!(vault.read("read").await.unwrap().1, plain);
+        vault.bucket.delete("read").await.unwrap();
+        assert!(vault.opens("read").await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_store_that_keeps_no_versions_says_so() {
+        let (_dir, _embedded, vault) = vault().await;
+        assert!(!matches!(vault.bucket.enable_versioning().await, Ok(true)));
+        assert!(!matches!(vault.bucket.keeps_versions().await, Ok(true)));
+    }
+}
