@@ -33,6 +33,8 @@ pub struct Figure {
     pub means: &'static str,
     /// One of those that a reader looks for first.
     pub main: bool,
+    /// A part of the figure before it, or the same with something added.
+    pub inset: bool,
 }
 
 /// A duration as people read it.
@@ -78,16 +80,19 @@ pub fn figures(v: &Verdict) -> Vec<Figure> {
     }
     let (t, l) = (&v.times, &v.loss);
     let mut all = Vec::new();
-    let mut add = |about, main, name, (value, more): (String, String), means| all.push(Figure { about, name, value, more, means, main });
+    let mut add = |about, main, name, (value, more): (String, String), means| {
+        let inset = ["with simulated human steps", "harness's own share"].contains(&name);
+        all.push(Figure { about, name, value, more, means, main, inset });
+    };
     let plain = |value: String| (value, String::new());
     use About::{Loss, Time};
     add(Time, true, "verified RTO", plain(or_never(t.verified_rto_ns)), "from the fault until everything was read back");
     if t.human_ns > 0 {
         let with = or_never(t.verified_rto_ns.map(|n| n + t.human_ns));
-        add(Time, false, "  with simulated human steps", plain(with), "nobody waited: the delay is declared, and the promise is judged with it");
+        add(Time, false, "with simulated human steps", plain(with), "nobody waited: the delay is declared, and the promise is judged with it");
     }
     let own = t.harness_ns.map_or("unknown".into(), ns);
-    add(Time, false, "  of it the harness's own", plain(own), "the part in which no recorded work went on");
+    add(Time, false, "harness's own share", plain(own), "the part of the verified RTO in which no recorded work went on");
     add(Time, true, "outage for clients", plain(outage(t)), "from the first failed operation until the first write that a second connection read");
     let errors = if t.error_ns == 0 { "none".to_string() } else { ns(t.error_ns) };
     add(Time, true, "errors seen by clients", plain(errors), "time with at least one error, from the fault on, in steps of 100 ms");
@@ -113,10 +118,10 @@ pub fn figures(v: &Verdict) -> Vec<Figure> {
     }
     let acknowledged = l.acknowledged.to_string();
     let word = if l.acknowledged == 1 { "transaction" } else { "transactions" };
-    add(Loss, true, "acknowledged by the old instance", (acknowledged, word.into()), "what all loss is measured by");
+    add(Loss, true, "acknowledged", (acknowledged, word.into()), "by the old instance: what all loss is measured by");
     let (found, absent) = l.in_doubt;
     if found + absent > 0 {
-        add(Loss, false, "in doubt", (format!("{found} found, {absent} not"), "both legal".into()), "no answer came: neither acknowledged nor lost");
+        add(Loss, false, "in doubt", plain(format!("{found} found, {absent} not: both legal")), "no answer came: neither acknowledged nor lost");
     }
     all
 }

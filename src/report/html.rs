@@ -15,6 +15,7 @@ const STYLE: &str = include_str!("../../reports/style.css");
 pub fn run(record: &Record, view: &RunView) -> Result<String, String> {
     let mut env = Environment::new();
     env.add_filter("duration", ns);
+    env.add_filter("ticks", |text: &str| Value::from_safe_string(ticks(text)));
     env.add_template("run.html", TEMPLATE).map_err(|e| e.to_string())?;
     let template = env.get_template("run.html").map_err(|e| e.to_string())?;
     let v = &view.verdict;
@@ -51,6 +52,17 @@ pub fn run(record: &Record, view: &RunView) -> Result<String, String> {
         cut => Value::from(Serde(timeline::cut(record))),
     });
     rendered.map_err(|e| format!("{e:#}"))
+}
+
+/// Text for the page, with what stands between back ticks as code.
+fn ticks(text: &str) -> String {
+    let parts: Vec<String> = text.split('`').map(timeline::escape).collect();
+    // A tick without its partner is only a tick.
+    if parts.len().is_multiple_of(2) {
+        return parts.join("`");
+    }
+    let part = |(i, part): (usize, &String)| if i % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() };
+    parts.iter().enumerate().map(part).collect()
 }
 
 /// What an expectation demands, in a sentence; doubts have their own.
@@ -94,9 +106,16 @@ mod tests {
     }
 
     #[test]
+    fn ticks_are_code_and_nothing_else_is_markup() {
+        assert_eq!(ticks("within `rpo` & <b>"), "within <code>rpo</code> &amp; &lt;b&gt;");
+        assert_eq!(ticks("a ` alone <"), "a ` alone &lt;");
+    }
+
+    #[test]
     fn the_policy_of_the_page_allows_its_own_style_and_nothing_else() {
         let page = page(vec![moment(Moment::Fault)]);
-        assert!(page.contains(&format!("style-src 'sha256-{}'", sha256_base64(STYLE.as_bytes()))));
+        // The template writes a slash as an entity.
+        assert!(page.replace("&#x2f;", "/").contains(&format!("style-src 'sha256-{}'", sha256_base64(STYLE.as_bytes()))));
         for active in ["<script", " style=\"", "http://", "https://", " onload"] {
             assert!(!page.contains(active), "`{active}` stands in the page");
         }

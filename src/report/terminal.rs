@@ -66,7 +66,8 @@ fn figures(v: &Verdict, style: Style) -> String {
             resolution if resolution.starts_with("resolution") => format!(" ({resolution})"),
             more => format!(" {more}"),
         };
-        out.push_str(&format!("  {:<35} {}{more}\n", f.name, f.value));
+        let name = format!("{}{}", if f.inset { "  " } else { "" }, f.name);
+        out.push_str(&format!("  {name:<35} {}{more}\n", f.value));
     }
     out
 }

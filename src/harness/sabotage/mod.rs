@@ -30,10 +30,10 @@ pub mod rows_added;
 pub mod rows_removed;
 pub mod segment_rewritten;
 pub mod settings;
-pub mod standby_missing;
 pub mod stored_unencrypted;
 pub mod target_moved;
 pub mod transaction_removed;
+pub mod turns_read_only;
 pub mod wrong_key;
 
 use super::backup::basebackup_wal::{BackupNote, BaseEdit};
@@ -372,7 +372,7 @@ pub fn all() -> Vec<Arc<dyn Sabotage>> {
         Arc::new(object_unexplained::ObjectUnexplained),
         Arc::new(segment_rewritten::SegmentRewritten),
         Arc::new(control_with_target::ControlWithTarget::default()),
-        Arc::new(standby_missing::StandbyMissing),
+        Arc::new(turns_read_only::TurnsReadOnly),
         Arc::new(backup_deleted::BackupDeleted),
         Arc::new(endpoint_not_moved::EndpointNotMoved),
         Arc::new(archiver_survives::ArchiverSurvives::default()),
