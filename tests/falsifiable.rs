@@ -43,7 +43,11 @@ fn the_documentation_has_each_expectation_and_each_sabotage() {
         for id in s.caught_by {
             assert!(row.contains(&format!("`{id}`")), "the row of `{}` does not name `{id}`", s.name);
             if catalog.expectations.iter().any(|e| e.id == *id) {
-                assert!(section(id).is_some_and(|text| text.contains(&format!("`{}`", s.name))), "`{id}` does not say that `{}` turns it red", s.name);
+                assert!(
+                    section(id).is_some_and(|text| text.contains(&format!("`{}`", s.name))),
+                    "`{id}` does not say that `{}` turns it red",
+                    s.name
+                );
             }
         }
         for (letter, scenario) in [("D", "postgres-drop-table"), ("L", "postgres-instance-lost"), ("C", "postgres-crash")] {

@@ -343,7 +343,8 @@ mod tests {
         vault.bucket.put("replaced", good, false).await.unwrap();
         assert!(!vault.opens("replaced").await.unwrap());
         assert!(!vault.opens("gone").await.unwrap());
-        let other = Vault { opening: Some(Key::ephemeral()), ..vault.clone() };
+        let mut other = vault.clone();
+        other.opening = Some(Key::ephemeral());
         assert!(matches!(other.read("read").await, Err(Error::Failed { class: FailureClass::WrongKey, .. })));
         assert!(!other.opens("read").await.unwrap());
         // What a restore has read to its end is not read again.
