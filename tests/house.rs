@@ -19,7 +19,7 @@ use source::{Kind, tokens, uses};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Who may use whom, itself apart (DESIGN.md, "The house"). `cli` may use all.
+/// Who may use whom, itself apart (docs/EXTENDING.md). `cli` may use all.
 const ARROWS: [(&str, &[&str]); 6] = [
     ("model", &[]),
     ("harness", &["model"]),
