@@ -15,7 +15,8 @@ const STYLE: &str = include_str!("../../reports/style.css");
 /// Renders a run. An error of the template is a defect and is given as its text.
 pub fn run(record: &Record, view: &RunView) -> Result<String, String> {
     let mut env = Environment::new();
-    env.add_filter("duration", |ns: u64| human_duration(Duration::from_nanos(ns)));
+    // A time that the record does not give is no reason not to write the page.
+    env.add_filter("duration", |ns: Option<u64>| ns.map_or_else(|| "unknown".into(), |ns| human_duration(Duration::from_nanos(ns))));
     env.add_filter("seconds", |ns: u64| format!("{:.3}", ns as f64 / 1e9));
     env.add_template("run.html", TEMPLATE).map_err(|e| e.to_string())?;
     let template = env.get_template("run.html").map_err(|e| e.to_string())?;
