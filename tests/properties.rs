@@ -11,7 +11,7 @@ use given::{EVENTS, Story, config, event, index_of, sealed, text};
 use passmuster::cli::shipped::SCENARIOS;
 use passmuster::model::diag::Diagnostics;
 use passmuster::model::event::Stamped;
-use passmuster::model::ledger::{Line, LineChain};
+use passmuster::model::ledger::{Line, LineChain, OpView};
 use passmuster::model::params::{ParamType, SecretRef, Value, default_value};
 use passmuster::model::source::Sources;
 use passmuster::model::time::{Stamp, Wall};
@@ -138,6 +138,26 @@ proptest! {
         if inner.is_empty() { return Ok(()); }
         lines.remove(inner[at.index(inner.len())]);
         prop_assert!(!bodies::book(&fitted(&lines)).problems.is_empty());
+    }
+
+    /// The checker reads most lines in a quicker way than serde's: where it reads one at all, it reads the same.
+    #[test]
+    fn the_quick_way_reads_what_the_thorough_one_does(story in Story::any(), at in any::<Index>(), edits in prop::collection::vec((any::<Index>(), given::LEDGER_BYTES), 0..3)) {
+        let ops: Vec<Line> = story.lines().into_iter().filter(|l| matches!(l, Line::Op(_))).collect();
+        if ops.is_empty() { return Ok(()); }
+        let mut json = ops[at.index(ops.len())].encode();
+        prop_assert!(json.contains('\\') || OpView::scan(&json).is_some(), "{}", json);
+        for (at, with) in edits {
+            let at = json.floor_char_boundary(at.index(json.len()));
+            let len = json[at..].chars().next().map_or(0, char::len_utf8);
+            json.replace_range(at..at + len, &with);
+        }
+        if let Some(quick) = OpView::scan(&json) {
+            match Line::decode(&json) {
+                Ok(Line::Op(op)) => prop_assert_eq!(quick, OpView::of(&op), "{}", json),
+                other => prop_assert!(false, "{} is {:?}", json, other),
+            }
+        }
     }
 
     #[test]

@@ -4,11 +4,10 @@
 //! SHA-256(previous line's digits ‖ the JSON). So an edited, removed or moved line shows
 //! (the format is in docs/EVIDENCE.md).
 
-use super::seed;
+use super::digits::{Digits, Stack};
 use super::time::Stamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,31 +141,44 @@ pub enum Line {
 /// The running digest of the lines.
 #[derive(Debug, Clone, Default)]
 pub struct LineChain {
-    last: String,
+    last: Option<Digits>,
 }
 
 impl LineChain {
     /// The digits of the last line; empty before the first.
     pub fn last(&self) -> &str {
-        &self.last
+        self.last.as_ref().map_or("", Digits::as_str)
     }
 
     /// Appends the encoded line, with tab, digits and line break, to `out`.
     pub fn seal(&mut self, json: &str, out: &mut String) {
-        self.last = link(&self.last, json);
+        let digits = self.link(json);
         out.push_str(json);
-        let _ = writeln!(out, "\t{}", self.last);
+        out.push('\t');
+        out.push_str(digits.as_str());
+        out.push('\n');
+        self.last = Some(digits);
     }
 
     /// Checks one line (without its line break) and gives back its JSON.
     pub fn open<'l>(&mut self, line: &'l str) -> Result<&'l str, LedgerProblem> {
         let (json, digits) = line.rsplit_once('\t').ok_or(LedgerProblem::NotSealed)?;
-        let expected = link(&self.last, json);
-        if expected != digits {
+        let expected = self.link(json);
+        if expected != *digits {
             return Err(LedgerProblem::Broken);
         }
-        self.last = expected;
+        self.last = Some(expected);
         Ok(json)
+    }
+
+    /// The digits of a line that follows.
+    fn link(&self, json: &str) -> Digits {
+        let mut hash = Sha256::new();
+        if let Some(last) = &self.last {
+            hash.update(last.as_bytes());
+        }
+        hash.update(json.as_bytes());
+        Digits::from_hash(hash)
     }
 }
 
@@ -182,13 +194,6 @@ pub enum LedgerProblem {
     /// The JSON is not a ledger's.
     #[error("the line is not a ledger's: {0}")]
     Malformed(String),
-}
-
-fn link(previous: &str, json: &str) -> String {
-    let mut h = Sha256::new();
-    h.update(previous.as_bytes());
-    h.update(json.as_bytes());
-    seed::hex(&h.finalize()[..16])
 }
 
 impl Line {
@@ -214,9 +219,121 @@ impl Line {
     }
 }
 
-/// First 16 bytes of SHA-256 in hexadecimal: enough to tell contents apart, short enough to keep millions.
+/// An operation as its checker needs it, borrowed from its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpView<'l> {
+    /// As in [`Op`].
+    pub client: u32,
+    /// As in [`Op`].
+    pub seq: u64,
+    /// As in [`Op`].
+    pub kind: OpKind,
+    /// As in [`Op`].
+    pub invoked: Stamp,
+    /// As in [`Op`].
+    pub completed: Stamp,
+    /// As in [`Op`].
+    pub outcome: OpOutcome,
+    /// As in [`Op`].
+    pub xid: Option<u32>,
+    /// As in [`Op`].
+    pub payload: &'l str,
+    /// As in [`Op`].
+    pub chain: &'l str,
+    /// Key and digest of the linked object.
+    pub object: Option<(&'l str, &'l str)>,
+}
+
+impl<'l> OpView<'l> {
+    /// What an operation says.
+    pub fn of(op: &'l Op) -> OpView<'l> {
+        OpView {
+            client: op.client,
+            seq: op.seq,
+            kind: op.kind,
+            invoked: op.invoked,
+            completed: op.completed,
+            outcome: op.outcome,
+            xid: op.xid,
+            payload: &op.payload,
+            chain: &op.chain,
+            object: op.object.as_ref().map(|o| (o.key.as_str(), o.sha.as_str())),
+        }
+    }
+
+    /// Reads a line's JSON in the one form in which it is written, without escapes. `None` says nothing about it: it may be
+    /// another line, another form of the same, or no JSON at all, and [`Line::decode`] tells.
+    pub fn scan(json: &'l str) -> Option<OpView<'l>> {
+        let mut s = Scan(json);
+        let client = u32::try_from(s.take("{\"c\":")?.number()?).ok()?;
+        let seq = s.take(",\"n\":")?.number()?;
+        let kind = match s.take(",\"w\":\"")?.text()? {
+            "row" => OpKind::Row,
+            "linked" => OpKind::Linked,
+            _ => return None,
+        };
+        let invoked = Stamp(s.take(",\"i\":")?.number()?);
+        let completed = Stamp(s.take(",\"e\":")?.number()?);
+        let outcome = match s.take(",\"o\":\"")?.text()? {
+            "ok" => OpOutcome::Ok,
+            "fail" => OpOutcome::Fail,
+            "unknown" => OpOutcome::Unknown,
+            _ => return None,
+        };
+        let xid = if s.has(",\"x\":") { Some(u32::try_from(s.number()?).ok()?) } else { None };
+        let payload = s.take(",\"p\":\"")?.text()?;
+        let chain = s.take(",\"h\":\"")?.text()?;
+        let mut object = None;
+        if s.has(",\"b\":{\"key\":\"") {
+            let key = s.text()?;
+            if s.has(",\"v\":\"") {
+                s.text()?;
+            }
+            object = Some((key, s.take(",\"s\":\"")?.text()?));
+            s.take("}")?;
+        }
+        if s.has(",\"y\":\"") {
+            s.text()?;
+        }
+        (s.0 == "}").then_some(OpView { client, seq, kind, invoked, completed, outcome, xid, payload, chain, object })
+    }
+}
+
+/// What is left of a text that is read from left to right.
+struct Scan<'l>(&'l str);
+
+impl<'l> Scan<'l> {
+    /// Goes on after `expected`, if it is next.
+    fn has(&mut self, expected: &str) -> bool {
+        let rest = self.0.strip_prefix(expected);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn take(&mut self, expected: &str) -> Option<&mut Self> {
+        self.has(expected).then_some(self)
+    }
+
+    /// A whole number as JSON has it: no sign, and no zero before others.
+    fn number(&mut self) -> Option<u64> {
+        let len = self.0.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(self.0.len());
+        let (digits, rest) = self.0.split_at(len);
+        self.0 = rest;
+        if len > 1 && digits.starts_with('0') { None } else { digits.parse().ok() }
+    }
+
+    /// A text up to its closing quote; one with an escape or a control character is left to others.
+    fn text(&mut self) -> Option<&'l str> {
+        let end = self.0.bytes().position(|b| b == b'"' || b == b'\\' || b < b' ')?;
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest.strip_prefix('"')?;
+        Some(text)
+    }
+}
+
+/// First 16 bytes of SHA-256 in hexadecimal.
 pub fn short_sha(bytes: &[u8]) -> String {
-    seed::hex(&Sha256::digest(bytes)[..16])
+    Digits::of(bytes).to_string()
 }
 
 /// The chain of a client before its first operation.
@@ -226,7 +343,13 @@ pub fn chain_start(run: &str, client: u32) -> String {
 
 /// The chain with one more acknowledged operation.
 pub fn chain_next(previous: &str, client: u32, seq: u64, payload: &str) -> String {
-    short_sha(format!("{previous} {client}.{seq} {payload}").as_bytes())
+    chain_digits(previous.as_bytes(), client, seq, payload.as_bytes()).to_string()
+}
+
+/// The same, from digits to digits.
+pub fn chain_digits(previous: &[u8], client: u32, seq: u64, payload: &[u8]) -> Digits {
+    let id = Stack::new().with(b" ").number(u64::from(client)).with(b".").number(seq).with(b" ");
+    Digits::from_hash(Sha256::new_with_prefix(previous).chain_update(id.as_bytes()).chain_update(payload))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod codes;
 pub mod decode;
 pub mod diag;
+pub mod digits;
 pub mod event;
 pub mod ledger;
 pub mod params;

@@ -1,7 +1,7 @@
 //! The ledger as the verdict needs it: checked line by line, kept small.
 
-use super::seen::object_key;
-use crate::model::ledger::{Control, Line, LineChain, OpKind, OpOutcome, chain_next, chain_start, short_sha};
+use crate::model::digits::{Digits, Stack};
+use crate::model::ledger::{Control, LedgerProblem, Line, LineChain, OpKind, OpOutcome, OpView, chain_digits, chain_start};
 use crate::model::seed;
 use crate::model::time::Stamp;
 use std::collections::BTreeMap;
@@ -33,9 +33,25 @@ pub struct Client {
     /// One past the last reserved operation.
     pub reserved: u64,
     /// Its chain so far.
-    chain: String,
+    chain: Chain,
     /// It retired, or is at an operation in doubt: nothing of it may follow.
     over: bool,
+}
+
+/// A client's chain before its first acknowledged operation, and after each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Chain {
+    Start(String),
+    At(Digits),
+}
+
+impl Chain {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Chain::Start(text) => text.as_bytes(),
+            Chain::At(digits) => digits.as_bytes(),
+        }
+    }
 }
 
 /// The whole ledger.
@@ -74,13 +90,27 @@ impl BookReader {
         if self.broken {
             return;
         }
-        match self.chain.open(line).and_then(Line::decode) {
-            Ok(line) => self.line(line),
-            Err(problem) => {
-                self.broken = true;
-                self.problem(problem.to_string());
-            }
+        if let Err(problem) = self.believe(line) {
+            self.broken = true;
+            self.problem(problem.to_string());
         }
+    }
+
+    fn believe(&mut self, line: &str) -> Result<(), LedgerProblem> {
+        let json = self.chain.open(line)?;
+        // Operations are the many, and are nearly always in the form in which they were written.
+        let quick = OpView::scan(json);
+        let decoded = if quick.is_none() { Some(Line::decode(json)?) } else { None };
+        if self.book.closed {
+            self.problem("it comes after the end".into());
+        }
+        match (quick, decoded) {
+            (Some(op), _) => self.op(op),
+            (None, Some(Line::Op(op))) => self.op(OpView::of(&op)),
+            (None, Some(Line::Control(control))) => self.control(control),
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// The book, after the last line.
@@ -94,37 +124,34 @@ impl BookReader {
         }
     }
 
-    fn line(&mut self, line: Line) {
-        if self.book.closed {
-            self.problem("it comes after the end".into());
-        }
-        match line {
-            Line::Control(Control::Head { ledger, run, seed }) => {
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Head { ledger, run, seed } => {
                 if ledger != 1 || self.line != 1 {
                     self.problem(format!("a head of version {ledger} that is not the first line of a ledger of version 1"));
                 }
                 (self.book.run, self.book.seed) = (run, seed);
             }
-            Line::Control(Control::Client { c, table, instance, .. }) => {
-                let client = Client { chain: chain_start(&self.book.run, c), ..Client::new(&table, &instance) };
+            Control::Client { c, table, instance, .. } => {
+                let chain = Chain::Start(chain_start(&self.book.run, c));
+                let client = Client { chain, ..Client::new(&table, &instance) };
                 if self.book.clients.insert(c, client).is_some() {
                     self.problem(format!("client {c} begins twice"));
                 }
             }
-            Line::Control(Control::Reserve { c, from, to }) => match self.book.clients.get_mut(&c) {
+            Control::Reserve { c, from, to } => match self.book.clients.get_mut(&c) {
                 Some(client) if client.reserved == from && to > from => client.reserved = to,
                 _ => self.problem(format!("client {c} reserves {from}..{to} out of order")),
             },
-            Line::Control(Control::Retire { c, .. }) => match self.book.clients.get_mut(&c) {
+            Control::Retire { c, .. } => match self.book.clients.get_mut(&c) {
                 Some(client) => client.over = true,
                 None => self.problem(format!("client {c} retires and never began")),
             },
-            Line::Control(Control::End { .. }) => self.book.closed = true,
-            Line::Op(op) => self.op(op),
+            Control::End { .. } => self.book.closed = true,
         }
     }
 
-    fn op(&mut self, op: crate::model::ledger::Op) {
+    fn op(&mut self, op: OpView<'_>) {
         let (c, n) = (op.client, op.seq);
         let seed = self.book.seed;
         let Some(client) = self.book.clients.get_mut(&c) else {
@@ -148,16 +175,17 @@ impl BookReader {
         if op.completed < op.invoked {
             wrong.push("ended before it began");
         }
-        let payload = short_sha(seed::payload(seed, c, n).as_bytes());
-        let chain = chain_next(&client.chain, c, n, &payload);
-        if payload != op.payload {
+        let payload = seed::payload_digits(seed, c, n);
+        let chain = chain_digits(client.chain.as_bytes(), c, n, payload.as_bytes());
+        if payload != *op.payload {
             wrong.push("has another payload than the seed says");
         }
-        if chain != op.chain {
+        if chain != *op.chain {
             wrong.push("does not follow from its client's chain");
         }
-        if let Some(object) = &op.object
-            && (object.sha != short_sha(seed::object(seed, c, n).as_bytes()) || object.key != object_key(c, n))
+        let object_key = || Stack::new().with(b"ledger/").number(u64::from(c)).with(b".").number(n);
+        if let Some((key, sha)) = op.object
+            && (seed::object_digits(seed, c, n) != *sha || key.as_bytes() != object_key().as_bytes())
         {
             wrong.push("names another object than the seed says");
         }
@@ -165,7 +193,7 @@ impl BookReader {
             wrong.push("was acknowledged, and its object is not what its kind says");
         }
         if op.outcome == OpOutcome::Ok {
-            client.chain = chain;
+            client.chain = Chain::At(chain);
             if op.xid.is_none() {
                 wrong.push("was acknowledged without a transaction id");
             }
@@ -185,7 +213,7 @@ impl BookReader {
 impl Client {
     /// A client that has done nothing yet.
     pub fn new(table: &str, instance: &str) -> Client {
-        Client { table: table.into(), instance: instance.into(), ops: Vec::new(), reserved: 0, chain: String::new(), over: false }
+        Client { table: table.into(), instance: instance.into(), ops: Vec::new(), reserved: 0, chain: Chain::Start(String::new()), over: false }
     }
 }
 
@@ -206,7 +234,7 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ledger::Op;
+    use crate::model::ledger::{Op, chain_next, short_sha};
 
     /// A ledger of one client with these outcomes, one after the other, 10 ns each.
     pub fn ledger(outcomes: &[OpOutcome]) -> String {

@@ -1,7 +1,7 @@
 //! What was read back, matched with the ledger row by row.
 
 use super::book::Book;
-use crate::model::ledger::{OpOutcome, chain_next, chain_start, short_sha};
+use crate::model::ledger::{OpOutcome, chain_next, chain_start};
 use crate::model::readback::{BASE_CHUNK, JOURNAL, PRESENCE, ReadLine, Row};
 use crate::model::seed;
 use crate::model::time::Stamp;
@@ -182,7 +182,7 @@ impl<'b> SeenReader<'b> {
                 if table != client.table {
                     self.odd(OddKind::Phantom, id.clone());
                 }
-                if row.payload.as_deref() != Some(short_sha(seed::payload(self.book.seed, c, n).as_bytes()).as_str()) {
+                if row.payload.as_deref() != Some(seed::payload_digits(self.book.seed, c, n).as_str()) {
                     self.odd(OddKind::HashMismatch, format!("{id}: its payload"));
                 }
                 let expected = entry.is_some_and(|e| e.linked).then(|| object_key(c, n));
@@ -204,8 +204,8 @@ impl<'b> SeenReader<'b> {
         let chains = self.chains.entry(c).or_insert_with(|| {
             let mut last = chain_start(run, c);
             let next = |(n, entry): (usize, &Option<super::book::Entry>)| {
-                let payload = short_sha(seed::payload(seed_value, c, n as u64).as_bytes());
-                let chain = chain_next(&last, c, n as u64, &payload);
+                let payload = seed::payload_digits(seed_value, c, n as u64);
+                let chain = chain_next(&last, c, n as u64, payload.as_str());
                 if entry.is_some_and(|e| e.outcome == OpOutcome::Ok) {
                     last.clone_from(&chain);
                 }
@@ -255,9 +255,9 @@ impl<'b> SeenReader<'b> {
         self.partial(exempt);
         if self.seen.listed.is_some() {
             for (key, (c, n)) in std::mem::take(&mut self.named) {
-                let expected = short_sha(seed::object(self.book.seed, c, n).as_bytes());
+                let expected = seed::object_digits(self.book.seed, c, n);
                 match self.object_sha.get(&key) {
-                    Some(Some(sha)) if *sha == expected => {}
+                    Some(Some(sha)) if expected == **sha => {}
                     Some(Some(_)) => self.odd(OddKind::HashMismatch, format!("object {key}")),
                     Some(None) => self.odd(OddKind::DanglingRow, format!("{c}.{n} names {key}, which cannot be read")),
                     None => self.odd(OddKind::DanglingRow, format!("{c}.{n} names {key}, which is not there")),

@@ -113,6 +113,9 @@ pub const LEDGER_WORDS: &[&str] = &[
     "d18d7f5452afb69abd1dac57f755f93f",
 ];
 
+/// What may stand in the place of a character of a ledger's line.
+pub const LEDGER_BYTES: &str = "[0-9\"\\\\{},:. eé+-]{0,2}";
+
 pub const WALDUMP_WORDS: &[&str] = &[
     "rmgr: Transaction ",
     "rmgr: Storage ",
