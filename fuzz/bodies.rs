@@ -45,7 +45,8 @@ pub fn scenario_with(data: &[u8], sets: &[String]) {
         }
     }
     assert_eq!(report::diagnostics::human(&diags, &sources, Style::PLAIN).is_empty(), diags.is_empty());
-    assert_eq!(report::diagnostics::views(&diags, &sources).len() + diags.left_out(), diags.len());
+    assert_eq!(report::diagnostics::views(&diags, &sources).len(), diags.len());
+    assert!(diags.left_out() == 0 || diags.len() >= 100, "only of very many some are left out");
     if let Some(scenario) = read {
         let plan = Plan::new(&scenario, &invocation());
         let json = serde_json::to_string(&plan).expect("a plan encodes");

@@ -57,6 +57,11 @@ impl Place {
     fn with_run(&self, fixture: &str, name: &str) -> &Place {
         for entry in std::fs::read_dir(fixtures().join(fixture)).unwrap() {
             let from = entry.unwrap().path();
+            if from.is_dir() {
+                let below = from.file_name().unwrap().to_string_lossy();
+                self.with_run(&format!("{fixture}/{below}"), &format!("{name}/{below}"));
+                continue;
+            }
             self.write(&format!("{name}/{}", from.file_name().unwrap().to_string_lossy()), std::fs::read(&from).unwrap());
         }
         self

@@ -15,7 +15,7 @@ const EXAMPLES: &str = "Examples:
   passmuster verify evidence/20261121T172800Z-21b337af
 
 Nothing needs to be running. Exit codes: 0 every run verifies, whatever its outcome was; 12 one
-does not; 2 a path is not there; 3 no run was found.";
+does not; 11 one is unfinished: under way, or killed; 2 a path is not there; 3 no run was found.";
 
 /// What `verify` takes.
 #[derive(Debug, Clone, Args)]
@@ -31,6 +31,8 @@ struct Line {
     run: Option<String>,
     outcome: Option<String>,
     verifies: bool,
+    /// Its run is under way, or was killed: there is nothing to verify yet.
+    unfinished: bool,
     differences: Vec<String>,
 }
 
@@ -44,11 +46,13 @@ pub fn run(args: &VerifyArgs, out: &mut Out) -> Exit {
             Ok(v) => Line {
                 directory: name,
                 run: Some(v.again.run.clone()),
-                outcome: Some(v.again.verdict.outcome.word().into()),
-                verifies: v.differences.is_empty(),
+                // What a record that is not whole seems to say is no outcome.
+                outcome: (!v.unfinished).then(|| v.again.verdict.outcome.word().into()),
+                verifies: !v.unfinished && v.differences.is_empty(),
+                unfinished: v.unfinished,
                 differences: v.differences,
             },
-            Err(e) => Line { directory: name, run: None, outcome: None, verifies: false, differences: vec![e.to_string()] },
+            Err(e) => Line { directory: name, run: None, outcome: None, verifies: false, unfinished: false, differences: vec![e.to_string()] },
         });
     }
     if out.json() {
@@ -58,14 +62,22 @@ pub fn run(args: &VerifyArgs, out: &mut Out) -> Exit {
         let style = out.style();
         let mut text = String::new();
         for line in &lines {
-            let word = if line.verifies { style.good("verifies") } else { style.bad("DOES NOT VERIFY") };
+            let word = match (line.verifies, line.unfinished) {
+                (true, _) => style.good("verifies"),
+                (false, true) => style.doubtful("UNFINISHED"),
+                (false, false) => style.bad("DOES NOT VERIFY"),
+            };
             text.push_str(&format!("{word}  {}  {}\n", line.outcome.as_deref().unwrap_or("-"), line.directory));
             line.differences.iter().for_each(|d| text.push_str(&format!("  {d}\n")));
         }
         out.data(&text);
     }
-    let verified = if lines.iter().all(|l| l.verifies) { Exit::Ok } else { Exit::Unverified };
-    Exit::worst(found.exit.into_iter().chain([verified]))
+    let exits = lines.iter().map(|l| match (l.verifies, l.unfinished) {
+        (true, _) => Exit::Ok,
+        (false, true) => Exit::Undecided,
+        (false, false) => Exit::Unverified,
+    });
+    Exit::worst(found.exit.into_iter().chain(exits).chain([Exit::Ok]))
 }
 
 /// Directories of runs, and what was wrong with the paths that were to hold some.

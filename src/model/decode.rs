@@ -237,7 +237,10 @@ impl<'n> Fields<'n> {
     pub fn req(&mut self, r: &mut Reader<'_>, key: &str, example: &str) -> Option<&'n Node> {
         let found = self.opt(key);
         if found.is_none() {
-            let start = Span { end: self.span.start + 1, ..self.span };
+            // The first character of what lacks it, whole.
+            let text = &r.sources.get(self.span.source).text;
+            let first = text.get(self.span.start as usize..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8);
+            let start = Span { end: self.span.start + first as u32, ..self.span };
             r.push(Diagnostic::new(Code::MissingKey, format!("{} needs `{key}`", self.what), start).help(format!("add `{key}: {example}`")));
         }
         found

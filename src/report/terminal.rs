@@ -30,7 +30,7 @@ pub fn run(view: &RunView, report: Option<&str>, style: Style) -> String {
 
 fn heading(view: &RunView, style: Style) -> String {
     let (name, lab, seed) = view.plan.as_ref().map_or(("?", "?", 0), |p| (p.scenario.as_str(), p.lab.as_str(), p.seed));
-    let version = view.instances.first().map(|i| i.version.as_str()).filter(|v| !v.is_empty());
+    let version = view.instances.first().and_then(|i| i.version.split_whitespace().next());
     let server = version.map_or("no server answered".into(), |v| format!("PostgreSQL {v}"));
     let mut out = format!("\n{} {}\n", style.bold(name), style.dim(&format!("{lab} lab, {server}, seed {seed}, run {}", view.run)));
     if let Some(sabotage) = view.plan.as_ref().and_then(|p| p.sabotage.as_ref()) {

@@ -76,8 +76,14 @@ const RECORD_UNREADABLE: DoubtSpec = spec(
     "take the evidence from where it was first written; if it is damaged there, the run is lost",
 );
 
+const NOT_JUDGED: DoubtSpec = spec(
+    "not-judged",
+    "Something that this kind of drill must show could not be judged from the record, which lacks a part",
+    "look at what the record lacks (`passmuster verify`), and run it again",
+);
+
 /// Every reason.
-pub const DOUBTS: [DoubtSpec; 9] = [
+pub const DOUBTS: [DoubtSpec; 10] = [
     DURABILITY_SETTINGS,
     RECORDER_STALLED,
     NO_ACKNOWLEDGED_WRITES,
@@ -87,6 +93,7 @@ pub const DOUBTS: [DoubtSpec; 9] = [
     SABOTAGE_IDLE,
     INTERRUPTED,
     RECORD_UNREADABLE,
+    NOT_JUDGED,
 ];
 
 /// Fewer acknowledged writes than this in the last interval before the fault say nothing about it.
@@ -123,7 +130,7 @@ pub fn unjudged(r: &Record, judged: &[Judgement]) -> Option<Doubt> {
     let is_due = |id: &str| due(r, plan, id) && judged.iter().all(|j| j.id != id);
     let gaps: Vec<&str> = expectations::ALL.iter().map(|(spec, _)| spec.id).filter(|id| is_due(id)).collect();
     let detail = || format!("nothing is recorded by which these could be judged: {}", gaps.join(", "));
-    (!gaps.is_empty()).then(|| Doubt { id: "not-judged", detail: detail() })
+    (!gaps.is_empty()).then(|| Doubt { id: NOT_JUDGED.id, detail: detail() })
 }
 
 /// Whether a run of this plan must have been judged by an expectation: by every one of which nothing else is said here.

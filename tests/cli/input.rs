@@ -5,11 +5,8 @@ use super::{PROGRAM, Place, Ran, command, snapshot};
 
 const BASE: &str = include_str!("base.yaml");
 
-/// Code, line and column.
-type Finding = (&'static str, u64, u64);
-
-/// A case: its name, what is changed in `base.yaml`, and the findings.
-type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [Finding]);
+/// A case: its name, what is changed in `base.yaml`, and the findings: code, line, column.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [(&'static str, u64, u64)]);
 
 const CASES: &[Case] = &[
     ("unknown-key", &[("archive_timeout", "archive_timout")], &[("PM0101", 6, 31)]),
@@ -61,6 +58,21 @@ const CASES: &[Case] = &[
     ("nothing-goes-wrong", &[("  - {fault: drop-table, on: db, table: ledger_b}\n", "")], &[("PM0210", 13, 6), ("PM0210", 14, 6)]),
     ("another-fault-before", &[("before: drop-table", "before: crash")], &[("PM0210", 15, 55)]),
     ("alert-without-margin", &[("known_from: wal", "known_from: alert")], &[("PM0211", 15, 79)]),
+    (
+        "alert-without-detection",
+        &[("  - {detect: table-readable, within: 30s}\n", ""), ("known_from: wal", "known_from: alert, margin: 1s")],
+        &[("PM0210", 14, 79)],
+    ),
+    ("alert-with-no-margin-at-all", &[("known_from: wal", "known_from: alert, margin: 0s")], &[("PM0211", 15, 94)]),
+    ("step-after-the-recovery", &[("expect:", "  - {fault: crash, on: db}\nexpect:")], &[("PM0210", 16, 5)]),
+    ("person-who-takes-no-time", &[("within: 30s", "within: 30s, human: true")], &[("PM0103", 14, 5)]),
+    ("second-database", &[("  store:", "  replica: {postgres: {}}\n  store:")], &[("PM0216", 7, 12)]),
+    (
+        "promises-without-their-recovery",
+        &[("pitr", "archive-end"), (", to: {before: drop-table, known_from: wal}", "")],
+        &[("PM0217", 10, 42), ("PM0217", 16, 10), ("PM0217", 16, 17)],
+    ),
+    ("margin-without-alert", &[("known_from: wal", "known_from: wal, margin: 2s")], &[("PM0217", 15, 92)]),
     ("wrong-kind-of-system", &[("of: db", "of: store"), ("to: store", "to: db")], &[("PM0212", 9, 14), ("PM0212", 9, 25)]),
     ("unknown-row", &[("S1-3", "S9-1")], &[("PM0213", 4, 8)]),
     (
@@ -87,8 +99,10 @@ const CASES: &[Case] = &[
     ("wide-characters", &[("about: A table", "about: 表が落ちる"), ("S1-3", "災害")], &[("PM0213", 4, 8)]),
 ];
 
-/// Whole files: name, content, findings.
-fn files() -> Vec<(&'static str, Vec<u8>, &'static [Finding])> {
+/// A whole file: name, content, findings.
+type File = (&'static str, Vec<u8>, &'static [(&'static str, u64, u64)]);
+
+fn files() -> Vec<File> {
     let utf16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| [mark.to_vec(), BASE.encode_utf16().flat_map(bytes).collect()].concat();
     let broken = BASE.replace("archive_timeout", "archive_timout");
     vec![
@@ -287,7 +301,12 @@ fn what_is_typed_wrongly_is_said_before_anything_is_started() {
 #[test]
 fn a_promise_that_cannot_hold_is_contradicted_by_arithmetic() {
     let place = Place::new();
-    let recover = [("recover: pitr", "recover: archive-end"), (", to: {before: drop-table, known_from: wal}", "")];
+    let recover = [
+        ("recover: pitr", "recover: archive-end"),
+        (", to: {before: drop-table, known_from: wal}", ""),
+        (", rewind: 15m", ""),
+        ("expect: [exact, control-restore-differs]\n", ""),
+    ];
     let edits = [&recover[..], &[("rpo: 15m", "rpo: 5s"), ("lead: 2s", "lead: 0s")]].concat();
     place.write("drill.yaml", changed(&edits));
     let ran = place.run(&["lint", "drill.yaml"]);
