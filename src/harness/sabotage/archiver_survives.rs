@@ -2,10 +2,11 @@
 //! it was.
 
 use super::{Deed, Point, Sabotage, Stage, told};
-use crate::harness::error::{Doing, Error};
+use crate::harness::error::Doing;
 use crate::harness::lab::Call;
 use crate::harness::recorder::poll;
 use crate::model::catalog::{Consequence, SabotageSpec};
+use crate::model::wal::WalFile;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,10 +49,17 @@ impl Sabotage for ArchiverSurvives {
                 Point::Faulted => {
                     let kept = self.segment.lock().unwrap_or_else(PoisonError::into_inner).take();
                     let (Some((name, content)), Some(spool)) = (kept, stage.spool) else { return Ok(()) };
-                    // It may have been archived before the loss; then what comes after is a conflict, and refused.
-                    if spool.state().acknowledged().contains_key(&name) {
-                        return Err(Error::Other(format!("{name} was archived before the loss; try another seed")));
-                    }
+                    // The load went on until the loss: what was being written then comes after the last archived segment.
+                    let size = stage.cluster.segment;
+                    let archived: Vec<String> = spool.state().acknowledged().keys().cloned().collect();
+                    let last = archived.iter().filter_map(|n| match WalFile::parse(n, size) {
+                        Some(WalFile::Segment(timeline, number)) => Some((timeline, number)),
+                        _ => None,
+                    });
+                    let name = match last.max() {
+                        Some((timeline, number)) if archived.contains(&name) => WalFile::segment_name(timeline, number + 1, size),
+                        _ => name,
+                    };
                     spool.submit(&name, &content)?;
                     told(self, stage, format!("shipped {name} after the loss"));
                     poll("the late segment", Duration::from_secs(30), Duration::from_millis(5), || async {
